@@ -1,0 +1,487 @@
+"""Which items make two batches differ, and how?
+
+Rows of both sides come together by identity. Inside one identity equal fingerprints pair off first, copies in order of
+processed time; what is left over pairs off as corrupt, in order of fingerprint; what is still left of the source is lost,
+accounted or pending, what is left of the destination a duplicate if the identity is anywhere in the source, else extra.
+
+A destination row that only mirrors something still pending (an open batch, an edit in flight) is set apart as *unsettled*:
+neither matched nor accused. It counts with the exclusions, so that the balance of DESIGN holds without a term of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+
+import polars as pl
+import polars_hash as plh
+
+from integrity import canonical
+from integrity.columns import Column, ColumnType
+from integrity.contracts import Contract
+from integrity.items import CONTENT, EVENT
+from integrity.latency import with_latency
+from integrity.spool import KEY, Sieve
+from integrity.totals import BATCH, Tally
+from integrity.windows import format_duration
+
+__all__ = ["COUNTED", "BreakKind", "Case", "match", "placed", "remarked", "suspects", "wide"]
+
+
+class BreakKind(StrEnum):
+    """How an item differs from what its contract promises."""
+
+    LOST = "lost"
+    DUPLICATE = "duplicate"
+    CORRUPT = "corrupt"
+    EXTRA = "extra"
+    INVALID = "invalid"
+    LATE = "late"
+    SKEWED = "skewed"
+    UNAUTHORIZED = "unauthorized"
+
+
+#: What is counted of each batch when its items are matched.
+COUNTED = (
+    "matched",
+    "corrupt",
+    "unverified",
+    "lost",
+    "accounted",
+    "pending",
+    "duplicate",
+    "extra",
+    "moved_in",
+    "moved_out",
+    "unsettled",
+    "late",
+    "skewed",
+    "invalid",
+)
+_PRINT = ["__w0", "__w1"]
+_PAIRED = ["matched", "corrupt", "unverified"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What matching has to know besides the rows.
+
+    Attributes:
+        contract: What is promised.
+        as_of: Microseconds; decides what is still pending.
+        horizon: The first instant that is from the future.
+        values: Whether the differing values are shown.
+        timely: Whether timeliness is judged.
+    """
+
+    contract: Contract
+    as_of: int
+    horizon: int
+    values: bool
+    timely: bool
+
+    @property
+    def batch_columns(self) -> list[str]:
+        return [*self.contract.partition, BATCH]
+
+
+def suspects(
+    source: pl.DataFrame, destination: pl.DataFrame, case: Case, outcomes: Sieve | None
+) -> pl.Series:
+    """Return the identity hashes whose items have to be looked at, of one part of the differing batches' fingerprints.
+
+    An identity is settled when every fingerprint is there as often on both sides and nothing has to be said of its rows.
+    """
+    columns = [KEY, *case.batch_columns, *_PRINT]
+    sides = [
+        frame.select(*columns, pl.lit(sign, pl.Int64).alias("__n"))
+        for frame, sign in ((source, 1), (destination, -1))
+        if frame.height
+    ]
+    counts = pl.concat(sides).group_by(columns).agg(pl.col("__n").sum())
+    found = [counts.filter(pl.col("__n") != 0)[KEY]]
+    for frame in (source, destination):
+        if frame.height:
+            said = pl.col("__invalid").is_not_null() | pl.col("__unproven")
+            if "__latency" in frame.columns:
+                said |= pl.col("__late") | pl.col("__skewed")
+            found.append(frame.filter(said)[KEY])
+    if source.height and case.contract.unique:
+        found.append(source.filter(pl.col(KEY).is_duplicated())[KEY])
+    if source.height and outcomes is not None:
+        found.append(source.filter(outcomes.holds(source[KEY]))[KEY])
+    return pl.concat(found).unique()
+
+
+def match(
+    source: pl.DataFrame,
+    destination: pl.DataFrame,
+    outcomes: pl.DataFrame,
+    case: Case,
+    tallies: tuple[Tally, Tally],
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Match all rows of some identities, and add those of this run to the tally of their side.
+
+    Args:
+        source: Rows of :func:`integrity.passes.look`, with ``__scope`` (of a differing batch of this run) and ``__open``.
+        destination: The same of the other side.
+        outcomes: ``__identity``, ``outcome``, ``at`` and ``accepted`` of items that ended elsewhere.
+        case: The rest.
+        tallies: Where the rows that were matched are counted: the source's and the destination's.
+
+    Returns:
+        The counts of ``COUNTED``, a row a batch; and the breaks.
+    """
+    items = _status(_paired(_copies(source), destination, outcomes), case)
+    timed = _timed(items, case)
+    source_tally, destination_tally = tallies
+    source_tally.add(_side(items.filter("in_source"), "s."))
+    destination_tally.add(_side(items.filter("in_destination"), "d."))
+    if "d.__latency" in items.columns:
+        destination_tally.add_times(timed)
+    breaks = _breaks(items, timed, case)
+    return _counts(items, breaks, case), breaks
+
+
+# --- items: a row for each pair, and for each row that found none ------------------------------------------------------
+
+
+def _copies(source: pl.DataFrame) -> pl.DataFrame:
+    """Number the copies of each identity in the source, however far apart in time."""
+    order = source.sort("__identity", "__event", *_PRINT, nulls_last=True)
+    return order.with_columns(
+        pl.int_range(pl.len()).over("__identity").alias("__copy"), pl.len().over("__identity").alias("__copies")
+    )
+
+
+def _paired(source: pl.DataFrame, destination: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
+    first = outcomes.sort("accepted", descending=True, maintain_order=True).unique("__identity", keep="first")
+    source, destination = (side.join(first, on="__identity", how="left") for side in (source, destination))
+    ended = pl.col("accepted").fill_null(False)
+    here = source.select("__identity", pl.col("__copies").alias("in_source_copies")).unique("__identity")
+    there = destination.group_by("__identity").agg(pl.len().alias("in_destination_copies"))
+    s, d = _prefixed(source.filter(~ended), "s."), _prefixed(destination, "d.")
+    joined = _join(s, d, _PRINT, ["__processed"])
+    equal = joined.filter(pl.col("s.__scope").is_not_null() & pl.col("d.__scope").is_not_null())
+    left = joined.filter(pl.col("d.__scope").is_null()).select(s.columns)
+    right = joined.filter(pl.col("s.__scope").is_null()).select(d.columns)
+    rest = _join(left, right, [], [*_PRINT, "__processed"])
+    ended_items = _prefixed(source.filter(ended), "s.")
+    items = pl.concat(
+        [
+            equal.with_columns(pl.lit(True).alias("equal")),
+            rest.with_columns(pl.lit(False).alias("equal")),
+            ended_items.with_columns(pl.lit(False).alias("equal")),
+        ],
+        how="diagonal",
+    ).with_columns(
+        pl.coalesce("s.__identity", "d.__identity").alias("__identity"),
+        pl.col("s.__scope").is_not_null().alias("has_source"),
+        pl.col("d.__scope").is_not_null().alias("has_destination"),
+    )
+    return items.join(here, on="__identity", how="left").join(there, on="__identity", how="left")
+
+
+def _prefixed(frame: pl.DataFrame, prefix: str) -> pl.DataFrame:
+    return frame.rename(lambda name: prefix + name)
+
+
+def _side(items: pl.DataFrame, prefix: str) -> pl.DataFrame:
+    """The rows of one side of some items, under their own names."""
+    own = [name for name in items.columns if name.startswith(prefix)]
+    return items.select(own).rename(lambda name: name.removeprefix(prefix))
+
+
+def _join(s: pl.DataFrame, d: pl.DataFrame, by: list[str], order: list[str]) -> pl.DataFrame:
+    """Pair the n-th row of each group of one side with the n-th of the other; who finds no partner stays alone."""
+    keys = ["__identity", *by]
+    ranked = []
+    for side, prefix in ((s, "s."), (d, "d.")):
+        own = [prefix + name for name in keys]
+        rows = side.sort([*own, *(prefix + name for name in order)], nulls_last=True, maintain_order=True)
+        rank = pl.int_range(pl.len()).over(own).alias(f"{prefix}__rank")
+        ranked.append(rows.with_columns(rank))
+    joined = ranked[0].join(
+        ranked[1],
+        left_on=[f"s.{name}" for name in [*keys, "__rank"]],
+        right_on=[f"d.{name}" for name in [*keys, "__rank"]],
+        how="full",
+        coalesce=False,
+    )
+    return joined.drop("s.__rank", "d.__rank")
+
+
+def _status(items: pl.DataFrame, case: Case) -> pl.DataFrame:
+    """Say of each item how it matched, whether it is of this run, and in which batch it is filed: the source's."""
+    s, d = pl.col("has_source"), pl.col("has_destination")
+    s_scope, d_scope = (pl.col(f"{side}.__scope").fill_null(False) for side in "sd")
+    # A destination row of this run whose source row lies outside the run's windows: the difference is filed under that
+    # row's batch, which gets a line of its own. Were the source row in a batch that agreed a moment ago, the data would
+    # be changing while it is read: unsettled, for the next run to judge.
+    drawn = s & d & ~s_scope & d_scope & ~pl.col("s.__inside").fill_null(False)
+    in_flight = (pl.col("s.__changed") + case.contract.grace > case.as_of).fill_null(False)
+    unsettled = pl.col("s.__open").fill_null(False) | in_flight
+    unproven = pl.col("s.__unproven").fill_null(False) | pl.col("d.__unproven").fill_null(False)
+    known = pl.col("in_source_copies").is_not_null()
+    nothing = pl.lit(None, pl.String)
+    status = (
+        pl.when(s & pl.col("s.accepted").fill_null(False))
+        .then(pl.when(s_scope).then(pl.lit("accounted")).otherwise(nothing))
+        .when(pl.col("equal"))
+        .then(pl.when(~s_scope).then(nothing).when(unproven).then(pl.lit("unverified")).otherwise(pl.lit("matched")))
+        .when(s & d & (s_scope | drawn))
+        .then(
+            pl.when(unsettled & s_scope)
+            .then(pl.lit("pending"))
+            .when(unsettled)
+            .then(pl.lit("unsettled"))
+            .when(_uncomparable(case.contract))
+            .then(pl.lit("unverified"))
+            .otherwise(pl.lit("corrupt"))
+        )
+        .when(s & d)
+        .then(pl.when(d_scope).then(pl.lit("unsettled")).otherwise(nothing))
+        .when(s)
+        .then(pl.when(~s_scope).then(nothing).when(unsettled).then(pl.lit("pending")).otherwise(pl.lit("lost")))
+        .when(~d_scope)
+        .then(nothing)
+        .when(pl.col("d.__open").fill_null(False))
+        .then(pl.lit("unsettled"))
+        .when(known & ~pl.col("d.accepted").fill_null(False))
+        .then(pl.lit("duplicate"))
+        .otherwise(pl.lit("extra"))
+    )
+    items = items.with_columns(status.alias("status"), drawn.alias("drawn")).filter(pl.col("status").is_not_null())
+    counted = pl.col("status") != "unsettled"
+    filed = [
+        pl.when(s & counted).then(pl.col(f"s.{name}")).otherwise(pl.col(f"d.{name}")).alias(name)
+        for name in case.batch_columns
+    ]
+    identity = [pl.coalesce(f"s.{name}", f"d.{name}").alias(name) for name in case.contract.identity]
+    own = [column for column in filed if column.meta.output_name() not in case.contract.partition]
+    elsewhere = pl.col("s." + BATCH).ne_missing(pl.col("d." + BATCH))  # partition columns are of the identity: the same
+    return items.with_columns(*identity, *own).with_columns(
+        (s & counted & (s_scope | pl.col("drawn"))).alias("in_source"),
+        (d_scope & counted & (pl.col("status") != "pending")).alias("in_destination"),
+        (pl.col("status").is_in(["corrupt", "unverified"]) & s & d & elsewhere).alias("moved"),
+    )
+
+
+def _uncomparable(contract: Contract) -> pl.Expr:
+    """Whether all that differs is a digest that one side does not have."""
+    same = pl.lit(True)
+    if contract.clock is not None:
+        same = pl.col(f"s.{EVENT}").eq_missing(pl.col(f"d.{EVENT}"))
+    for name, column in contract.content.items():
+        mine, other = pl.col(f"s.{CONTENT}{name}"), pl.col(f"d.{CONTENT}{name}")
+        alike = mine.eq_missing(other)
+        same &= (alike | mine.is_null() | other.is_null()) if column.evidence else alike
+    return same
+
+
+def _timed(items: pl.DataFrame, case: Case) -> pl.DataFrame:
+    """The items that arrived, with their latency from the source's event to the destination's processing."""
+    pairs = items.filter(pl.col("status").is_in(_PAIRED)).with_columns(
+        pl.col("s.__event").alias("__event"),
+        pl.col("d.__processed").alias("__processed"),
+        pl.col("s.__future").alias("__future"),
+    )
+    return with_latency(pairs, case.contract.timeliness if case.timely else None, case.horizon)
+
+
+def _counts(items: pl.DataFrame, breaks: pl.DataFrame, case: Case) -> pl.DataFrame:
+    keys = case.batch_columns
+    there = [pl.col(f"d.{name}").alias(name) for name in keys]
+    # The destination row of a pending pair is unsettled in its own batch.
+    mirrors = items.filter((pl.col("status") == "pending") & pl.col("d.__scope").fill_null(False))
+    counted = [
+        items.select(*keys, pl.col("status").alias("what")),
+        mirrors.select(*there, pl.lit("unsettled").alias("what")),
+        items.filter("moved").select(*keys, pl.lit("moved_out").alias("what")),
+        items.filter(pl.col("moved") & pl.col("d.__scope")).select(*there, pl.lit("moved_in").alias("what")),
+        placed(breaks.filter(pl.col("kind").is_in(["late", "skewed", "invalid"])), case).rename({"kind": "what"}),
+    ]
+    return wide(pl.concat(counted), keys)
+
+
+def placed(breaks: pl.DataFrame, case: Case) -> pl.DataFrame:
+    """The batch and kind of breaks, the partition as canonical values again."""
+    partition = [pl.col(f"__p.{name}").alias(name) for name in case.contract.partition]
+    return breaks.select(*partition, BATCH, "kind")
+
+
+def wide(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """Count rows by batch and ``what``: a row a batch, a column for each of ``COUNTED``."""
+    return rows.group_by(keys).agg((pl.col("what") == name).sum().cast(pl.Int64).alias(name) for name in COUNTED)
+
+
+# --- breaks ------------------------------------------------------------------------------------------------------------
+
+
+def _breaks(items: pl.DataFrame, timed: pl.DataFrame, case: Case) -> pl.DataFrame:
+    said = items.filter(pl.col("status").is_in(["lost", "corrupt", "duplicate", "extra"]))
+    corrupt = said.filter(status="corrupt")
+    where = pl.col("d." + BATCH).cast(pl.Datetime("us")).dt.strftime("%Y-%m-%dT%H:%M:%SZ").fill_null("unknown")
+    reason = (
+        pl.when((pl.col("status") == "lost") & pl.col("s.outcome").is_not_null())
+        .then(pl.format("ended as {}, which the contract does not accept", pl.col("s.outcome")))
+        .when((pl.col("status") == "corrupt") & pl.col("moved"))
+        .then(pl.format("found in the batch that starts at {}", where))
+        .when(pl.col("status") == "duplicate")
+        .then(pl.format("{} in the source, {} in the destination", "in_source_copies", "in_destination_copies"))
+        .when((pl.col("status") == "extra") & pl.col("in_source_copies").is_not_null())
+        .then(pl.format("accounted for as {}, yet present", pl.col("d.outcome")))
+    )
+    matching = said.with_columns(pl.col("status").alias("kind"), reason.alias("reason"))
+    differing = _differing(corrupt, case)
+    frames = [
+        _form(matching.filter(pl.col("status") != "corrupt"), case),
+        _form(matching.filter(status="corrupt").with_columns(differing), case),
+        _form(_invalid(items, case), case),
+    ]
+    if case.timely:
+        frames += [_form(frame, case) for frame in untimely(timed, case)]
+    return pl.concat(frames)
+
+
+def _differing(corrupt: pl.DataFrame, case: Case) -> list[pl.Series]:
+    """Name the columns that differ, and show their values where that was asked for."""
+    clock = case.contract.clock
+    columns = {CONTENT + name: (name, column) for name, column in case.contract.content.items()}
+    if clock is not None:
+        columns = {EVENT: (clock.event.name, Column(type=ColumnType.TIMESTAMP))} | columns
+    names = [
+        pl.when(pl.col(f"s.{key}").ne_missing(pl.col(f"d.{key}"))).then(pl.lit(name)) for key, (name, _) in columns.items()
+    ]
+    if not names:
+        return [pl.Series(n, [None] * corrupt.height, pl.String) for n in ("differing", "source_values", "destination_values")]
+    joined = corrupt.select(pl.concat_str(names, separator=", ", ignore_nulls=True).alias("differing")).to_series()
+    if not case.values:
+        return [joined]
+    shown = [joined]
+    differs = {k: corrupt.select(pl.col(f"s.{k}").ne_missing(pl.col(f"d.{k}"))).to_series().to_list() for k in columns}
+    for prefix, called in (("s.", "source_values"), ("d.", "destination_values")):
+        texts = {k: canonical.shown(corrupt[prefix + k], column).to_list() for k, (_, column) in columns.items()}
+        values = [
+            json.dumps({name: texts[k][i] for k, (name, _) in columns.items() if differs[k][i]}, ensure_ascii=False)
+            for i in range(corrupt.height)
+        ]
+        shown.append(pl.Series(called, values, dtype=pl.String))
+    return shown
+
+
+def _invalid(items: pl.DataFrame, case: Case) -> pl.DataFrame:
+    """The items that break a declared rule, one line each, whichever side shows it."""
+    copies = pl.lit(None, pl.String)
+    if case.contract.unique:
+        named = pl.all_horizontal(pl.col(name).is_not_null() for name in case.contract.identity)
+        again = named & (pl.col("s.__copy") > 0)
+        copies = pl.when(again).then(pl.format("the identity is {} times in the source", "in_source_copies"))
+    reason = merged_reason(pl.col("s.__invalid"), pl.col("d.__invalid"))
+    both = pl.concat_str(reason, copies, separator="; ", ignore_nulls=True).replace("", None)
+    judged = items.filter(~pl.col("status").is_in(["pending", "unsettled"]))
+    judged = judged.filter(~pl.col("s.__open").fill_null(False))
+    return judged.with_columns(both.alias("reason"), pl.lit("invalid").alias("kind")).filter(pl.col("reason").is_not_null())
+
+
+def merged_reason(source: pl.Expr, destination: pl.Expr) -> pl.Expr:
+    """Both sides' reasons, once where they are the same."""
+    both = pl.format("{}; destination: {}", source, destination)
+    one = pl.coalesce(source, destination)
+    return pl.when(source.is_not_null() & destination.is_not_null() & (source != destination)).then(both).otherwise(one)
+
+
+def untimely(timed: pl.DataFrame, case: Case) -> list[pl.DataFrame]:
+    """The late and the skewed among items whose latency is known; those of open batches are for a later run."""
+    limit = case.contract.timeliness
+    assert limit is not None
+    closed = timed.filter(~pl.col("s.__open")) if "s.__open" in timed.columns else timed
+    seconds = (pl.col("__latency") / 1_000_000).round(3)
+    late = closed.filter("__late").with_columns(
+        pl.lit("late").alias("kind"),
+        pl.format("took {} s, limit {}", seconds, pl.lit(format_duration(limit.within))).alias("reason"),
+    )
+    why = (
+        pl.when("__future")
+        .then(pl.lit("its event time is from the future"))
+        .when(pl.col("__processed") < pl.col("__event"))
+        .then(pl.lit("processed before it happened"))
+        .otherwise(pl.lit("its processed time is from the future"))
+    )
+    skewed = closed.filter("__skewed").with_columns(pl.lit("skewed").alias("kind"), why.alias("reason"))
+    return [late, skewed]
+
+
+def _form(items: pl.DataFrame, case: Case) -> pl.DataFrame:
+    """Give breaks the columns that every break has, in their order."""
+    event = pl.coalesce(pl.col("s.__event"), pl.col("d.__event"))
+    return form(items.with_columns(event.alias("__event"), pl.col("d.__processed").alias("__processed")), case)
+
+
+def form(rows: pl.DataFrame, case: Case) -> pl.DataFrame:
+    """Give rows with ``kind`` and ``reason`` the columns of ``result.breaks``, times and batch in microseconds."""
+    texts = [name for name in ("differing", "source_values", "destination_values") if name not in rows.columns]
+    rows = rows.with_columns(pl.lit(None, pl.String).alias(name) for name in texts)
+    latency = pl.col("__latency") if "__latency" in rows.columns else pl.col("__processed") - pl.col("__event")
+    order = [*case.contract.identity, "__event", "__processed"]
+    rows = rows.sort(order, nulls_last=True, maintain_order=True)
+    nth = pl.int_range(pl.len()).over(["kind", *case.contract.identity]).cast(pl.String)
+    parts = rows.select(
+        pl.lit(case.contract.name).alias("__contract"), "kind", *case.contract.identity, nth.alias("__nth")
+    )
+    identifier = pl.DataFrame([canonical.encode(parts.get_columns()).alias("t")]).select(
+        plh.col("t").chash.sha2_256().str.slice(0, 32).alias("break_id")
+    )
+    identity = [canonical.shown(rows[name], column).alias(name) for name, column in case.contract.identity.items()]
+    partition = [rows[name].alias(f"__p.{name}") for name in case.contract.partition]
+    return rows.select(
+        identifier["break_id"],
+        BATCH,
+        "kind",
+        *identity,
+        "differing",
+        "source_values",
+        "destination_values",
+        pl.col("__event").alias("event_time"),
+        pl.col("__processed").alias("processed_time"),
+        latency.alias("latency"),
+        "reason",
+        *partition,
+    )
+
+
+def remarked(source: pl.DataFrame, destination: pl.DataFrame, case: Case) -> pl.DataFrame:
+    """Return the breaks of batches that agree: what has to be said of their items, although every one of them arrived.
+
+    Args:
+        source: Remarks of :func:`integrity.passes.measure` in closed, agreeing batches.
+        destination: The same of the other side.
+        case: The rest.
+    """
+    identity = list(case.contract.identity)
+    keys = [*identity, *_PRINT]
+    numbered = []
+    for side in (source, destination):
+        invalid = side.filter(pl.col("__invalid").is_not_null())
+        numbered.append(invalid.with_columns(pl.int_range(pl.len()).over(keys).alias("__rank")))
+    both = numbered[0].join(
+        numbered[1].select(*keys, "__rank", "__invalid", "__processed", pl.col(BATCH).alias("__batch:d"), "__event"),
+        on=[*keys, "__rank"],
+        how="full",
+        nulls_equal=True,
+        coalesce=True,
+        suffix=":d",
+    )
+    alone = pl.col("__future").is_null()  # only the destination had something to say: the pair's batch is its own
+    invalid = both.with_columns(
+        pl.lit("invalid").alias("kind"),
+        merged_reason(pl.col("__invalid"), pl.col("__invalid:d")).alias("reason"),
+        pl.when(alone).then("__batch:d").otherwise(BATCH).alias(BATCH),
+        pl.when(alone).then("__event:d").otherwise("__event").alias("__event"),
+        pl.col("__processed:d").alias("__processed"),
+    )
+    frames = [form(invalid, case)]
+    if case.timely and "__latency" in destination.columns:
+        frames += [form(frame, case) for frame in untimely(destination, case)]
+    return pl.concat(frames)

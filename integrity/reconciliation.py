@@ -1,0 +1,477 @@
+"""The verb: a contract and two stores make a result.
+
+Here the caller's words become readers, the self-test is run, both sides are compared, and what was found is judged. What a
+batch is, how rows are read, and what makes two of them differ is known elsewhere.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Mapping
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import polars as pl
+
+from integrity.breaks import Case
+from integrity.canonical import ENCODING_VERSION
+from integrity.comparison import Compared, Progress, Quiet, compare
+from integrity.contracts import Assertion, Contract, contract
+from integrity.errors import ContractError, UsageError, did_you_mean
+from integrity.items import Reader, Role, micros, moment
+from integrity.outcomes import Outcomes
+from integrity.passes import measure as measure_side
+from integrity.result import Result, SideRead, batch_frame, total_counts
+from integrity.selftest import run_self_test
+from integrity.spool import Log, Spool
+from integrity.stores import open_store
+from integrity.totals import BATCH, ControlTotals
+from integrity.verdicts import Verdict, judge_batches, judge_run
+from integrity.windows import Window, format_duration
+
+__all__ = ["measure", "reconcile"]
+
+Instant = dt.datetime | str | None
+
+
+def reconcile(
+    contract: str | os.PathLike[str] | Contract,
+    source: Any,
+    destination: Any,
+    *,
+    since: Instant = None,
+    until: Instant = None,
+    as_of: Instant = None,
+    outcomes: Any = None,
+    skip: Mapping[str, str] | None = None,
+    columns: Mapping[str, Mapping[str, str]] | None = None,
+    timezone: Mapping[str, str] | None = None,
+    values: bool = False,
+    progress: Progress | None = None,
+) -> Result:
+    """Test that what went in came out.
+
+    Args:
+        contract: A built-in contract's name, a path to YAML, or a Contract.
+        source: A URL, a path, a pandas, Polars or Arrow table, a Store, or ControlTotals recorded earlier.
+        destination: The same.
+        since: First instant of event time, on a window boundary; an aware datetime or ISO 8601 text with its offset.
+        until: First instant no longer asked for, on a window boundary.
+        as_of: Decides which batches are closed; the moment of reading if left out, and never later than it.
+        outcomes: A store of what ended elsewhere: the identity, ``outcome`` and, if known, ``at``.
+        skip: Promises left out on purpose, and why: ``{"timeliness": "clock replaced on the 3rd"}``.
+        columns: For ``source``, ``destination`` and ``outcomes``: their column names to ours.
+        timezone: For each of them, how to read naive timestamps: ``{"destination": "Asia/Seoul"}``.
+        values: Show the differing values of corrupt items; they may be private.
+        progress: Hears what a long run is doing.
+
+    Returns:
+        The result, whatever its verdict.
+
+    Raises:
+        UsageError: the call cannot be meant.
+        ContractError: the contract is missing or malformed.
+        StoreError: a store cannot be read, or lacks what the contract names.
+        SelfTestError: this run did not find what it planted.
+
+    Example:
+        >>> import integrity, polars as pl
+        >>> notes = integrity.Contract(name="notes", version=1, identity=["id"], content={"body": "text"})
+        >>> sent = pl.DataFrame({"id": ["1", "2", "3"], "body": ["a", "b", "c"]})
+        >>> kept = pl.DataFrame({"id": ["1", "2", "2"], "body": ["a", "B", "B"]})
+        >>> result = integrity.reconcile(notes, sent, kept)
+        >>> result.verdict.value, [(b.kind, b.id) for b in result.breaks.itertuples()]
+        ('fail', [('corrupt', '2'), ('duplicate', '2'), ('lost', '3')])
+    """
+    progress = progress or Quiet()
+    promise = _contract(contract)
+    started = dt.datetime.now(dt.UTC)
+    skips = _skips(promise, skip or {})
+    mapped = _sided(columns or {}, "columns", ("source", "destination", "outcomes"))
+    zones = _zones(_sided(timezone or {}, "timezone", ("source", "destination", "outcomes")))
+    if outcomes is not None and promise.outcomes is None:
+        raise UsageError(f"contract {promise.name!r} accepts no outcomes", "add outcomes: {accept: [...]} to it")
+    begin, end = _bound(since, "since", promise), _bound(until, "until", promise)
+    if begin is not None and end is not None and begin >= end:
+        raise UsageError(f"since {moment(begin).isoformat()} is not before until {moment(end).isoformat()}", "swap them")
+    read_from = [started, *(side.read_at for side in (source, destination) if isinstance(side, ControlTotals))]
+    cut = min([micros(m) for m in read_from] + ([] if as_of is None else [_instant(as_of, "as_of")]))
+    timely = promise.timeliness is not None and Assertion.TIMELINESS not in skips
+    absent = _absent(promise)
+    case = Case(promise, cut, cut + (promise.clock.skew if promise.clock else 0) + 1, values, timely)
+
+    sides: list[Reader | ControlTotals] = []
+    roles: tuple[Role, Role] = ("source", "destination")
+    for role, where in zip(roles, (source, destination), strict=True):
+        sides.append(_side(promise, role, where, case, mapped.get(role, {}), zones.get(role), begin, end))
+    breaks = Log()
+    with Outcomes(
+        promise,
+        None if outcomes is None else open_store(outcomes),
+        _text_mapping(mapped.get("outcomes", {})),
+        zones.get("outcomes"),
+    ) as ended:
+        progress.step("testing that planted breaks are found")
+        readers = [side for side in reversed(sides) if isinstance(side, Reader)]
+        tested = run_self_test(case, readers[0] if len(readers) == 2 else None)
+        compared = compare(sides[0], sides[1], ended, case, breaks, progress)
+    progress.step("judging")
+    batches = _with_due_windows(compared.batches, case, begin, end)
+    judged = judge_batches(batches, promise, skips, absent)
+    verdict, assertions = judge_run(judged, promise, skips)
+    frame = batch_frame(judged, compared.histogram, promise)
+    totals = total_counts(frame)
+    _check_rows(totals, breaks, judged)
+    recorded = {role: _recorded(side, compared, role, mapped, zones) for role, side in zip(roles, sides, strict=True)}
+    versions = _versions()
+    return Result(
+        contract=promise,
+        verdict=verdict,
+        assertions=assertions,
+        totals=totals,
+        notes=_notes(promise, compared, judged, absent, skips, sides),
+        exclusions=_exclusions(promise, compared, judged),
+        since=None if begin is None else moment(begin),
+        until=None if end is None else moment(end),
+        as_of=moment(cut),
+        sides=recorded,
+        skips=skips,
+        versions=versions,
+        strength="accident",
+        bound="2^-128 for each batch compared, times 2^t where all multiplicities differ by a multiple of 2^t",
+        self_test=tested,
+        spec_sha256=_spec(promise, mapped, zones, skips, versions),
+        _batches=frame,
+        _breaks=breaks,
+    )
+
+
+def measure(
+    contract: str | os.PathLike[str] | Contract,
+    store: Any,
+    *,
+    side: Literal["source", "destination"],
+    since: Instant = None,
+    until: Instant = None,
+    as_of: Instant = None,
+    columns: Mapping[str, str] | None = None,
+    timezone: str | None = None,
+) -> ControlTotals:
+    """Measure the control totals of one side, to be kept, sent, added to others, or reconciled later.
+
+    Args:
+        contract: As for :func:`reconcile`.
+        store: As for :func:`reconcile`.
+        side: Which side of the contract this is.
+        since: First instant, on a window boundary.
+        until: First instant no longer asked for.
+        as_of: Later event times are from the future; now if left out.
+        columns: Their column names to ours.
+        timezone: How to read naive timestamps.
+
+    Raises:
+        UsageError, ContractError, StoreError: as for :func:`reconcile`.
+    """
+    promise = _contract(contract)
+    if side not in ("source", "destination"):
+        raise UsageError(f"there is no side {side!r}", did_you_mean(str(side), ["source", "destination"]))
+    cut = micros(dt.datetime.now(dt.UTC))
+    if as_of is not None:
+        cut = min(cut, _instant(as_of, "as_of"))
+    begin, end = _bound(since, "since", promise), _bound(until, "until", promise)
+    case = Case(promise, cut, cut, values=False, timely=promise.timeliness is not None)
+    zones = _zones({side: timezone} if timezone else {})
+    reader = _side(promise, side, store, case, dict(columns or {}), zones.get(side), begin, end)
+    if isinstance(reader, ControlTotals):
+        return reader
+    with Spool() as remarks:
+        return measure_side(reader, remarks).totals
+
+
+# --- the caller's words ------------------------------------------------------------------------------------------------
+
+
+def _contract(given: str | os.PathLike[str] | Contract) -> Contract:
+    promise = contract(given)
+    if promise.clock is not None and not promise.clock.carried:
+        raise ContractError(
+            f"contract {promise.name!r} has a clock that is not carried, which this version cannot compare",
+            "compare two snapshots without a clock, or carry the event time to the destination",
+        )
+    return promise
+
+
+def _side(
+    promise: Contract,
+    role: Role,
+    where: Any,
+    case: Case,
+    mapping: Any,
+    zone: str | None,
+    since: int | None,
+    until: int | None,
+) -> Reader | ControlTotals:
+    if isinstance(where, ControlTotals):
+        if where.contract_sha256 != promise.sha256:
+            raise ContractError(
+                f"the {role}'s totals are of contract {where.contract!r} ({where.contract_sha256[:12]}), not of this "
+                f"{promise.name!r} ({promise.sha256[:12]})",
+                "measure them again under this contract",
+            )
+        if where.side != role:
+            raise UsageError(f"totals of a {where.side} were given as the {role}", "swap the two sides")
+        if (where.since, where.until) != (since, until):
+            raise UsageError(
+                f"the {role}'s totals cover {_span(where.since, where.until)}, not {_span(since, until)}",
+                "ask for the same since and until",
+            )
+        return where
+    reader = Reader(
+        promise,
+        role,
+        open_store(where),
+        case.as_of,
+        mapping=_text_mapping(mapping),
+        zone=zone,
+        since=since,
+        until=until,
+        timely=case.timely,
+    )
+    reader.check()
+    return reader
+
+
+def _span(since: int | None, until: int | None) -> str:
+    ends = ["…" if us is None else moment(us).isoformat() for us in (since, until)]
+    return f"[{ends[0]}, {ends[1]})"
+
+
+def _text_mapping(mapping: Any) -> dict[str, str]:
+    if not isinstance(mapping, Mapping) or not all(isinstance(k, str) and isinstance(v, str) for k, v in mapping.items()):
+        raise UsageError(f"columns are a mapping of their names to ours, not {mapping!r}", "{'source': {'msg_id': 'message_id'}}")
+    ours = list(mapping.values())
+    for name in ours:
+        if ours.count(name) > 1:
+            raise UsageError(f"two columns are mapped to {name!r}", "map one of them")
+    return dict(mapping)
+
+
+def _sided(given: Mapping[str, Any], what: str, sides: tuple[str, ...]) -> dict[str, Any]:
+    for side in given:
+        if side not in sides:
+            raise UsageError(f"{what} of {side!r}: there is no such side", did_you_mean(str(side), sides))
+    return dict(given)
+
+
+def _zones(given: Mapping[str, str]) -> dict[str, str]:
+    for side, zone in given.items():
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+            raise UsageError(
+                f"there is no time zone {zone!r} for the {side}", "use an IANA name such as 'Asia/Seoul' or 'UTC'"
+            ) from None
+    return dict(given)
+
+
+def _skips(promise: Contract, given: Mapping[str, str]) -> dict[Assertion, str]:
+    skips = {}
+    for name, why in given.items():
+        if name not in [assertion.value for assertion in promise.assertions]:
+            known = [assertion.value for assertion in promise.assertions]
+            raise UsageError(f"contract {promise.name!r} promises no {name!r} to skip", did_you_mean(str(name), known))
+        if not isinstance(why, str) or not why.strip():
+            raise UsageError(f"skipping {name} needs a reason, which is kept with the result", f"skip={{{name!r}: 'why'}}")
+        skips[Assertion(name)] = why
+    return skips
+
+
+def _instant(given: dt.datetime | str, what: str) -> int:
+    if isinstance(given, str):
+        try:
+            given = dt.datetime.fromisoformat(given)
+        except ValueError:
+            raise UsageError(f"{what} {given!r} is no ISO 8601 time", "write it as 2026-03-02T09:00:00+09:00") from None
+    if not isinstance(given, dt.datetime):
+        raise UsageError(f"{what} is a datetime or ISO 8601 text, not {given!r}", "give it its time and offset")
+    if given.utcoffset() is None:
+        raise UsageError(f"{what} {given.isoformat()} has no time zone", "write its offset, as in +09:00 or Z")
+    return micros(given)
+
+
+def _bound(given: Instant, what: str, promise: Contract) -> int | None:
+    if given is None:
+        return None
+    if promise.window is None:
+        raise UsageError(f"contract {promise.name!r} has no clock, so there is no {what}", "leave it out")
+    us = _instant(given, what)
+    if not promise.window.is_boundary(us):
+        start = promise.window.start_of(us)
+        near = f"{moment(start).isoformat()} or {moment(promise.window.end_of(start)).isoformat()}"
+        raise UsageError(
+            f"{what} {moment(us).isoformat()} is not on a boundary of the windows of {format_duration(promise.window.every)}",
+            f"ask for {near}",
+        )
+    return us
+
+
+def _absent(promise: Contract) -> dict[Assertion, str]:
+    """What a contract demands that this version cannot check: never better than unverified."""
+    absent = {}
+    if promise.authorization is not None:
+        absent[Assertion.AUTHORIZATION] = "authorization is not judged by this version"
+    if promise.validity:
+        absent[Assertion.VALIDITY] = "expectations under validity: are not run by this version"
+    if promise.seal is not None:
+        for assertion in (Assertion.COMPLETENESS, Assertion.ACCURACY):
+            absent[assertion] = "seal: merkle is not compared by this version; the totals stand against accident only"
+    return absent
+
+
+# --- what was found ----------------------------------------------------------------------------------------------------
+
+
+def _with_due_windows(batches: pl.DataFrame, case: Case, since: int | None, until: int | None) -> pl.DataFrame:
+    """Add the closed windows in which nothing was read, where the contract says that something was due."""
+    window = case.contract.window
+    if case.contract.due != "window" or window is None:
+        return batches
+    seen = batches[BATCH].drop_nulls()
+    first = since if since is not None else seen.min()
+    last = until if until is not None else case.as_of - case.contract.grace
+    if not isinstance(first, int):
+        return batches
+    starts = [start for start in window.starts_between(first, last) if window.end_of(start) + case.contract.grace <= case.as_of]
+    partition = list(case.contract.partition)
+    due = pl.DataFrame({BATCH: pl.Series(starts, dtype=pl.Int64)})
+    if partition:
+        due = batches.select(partition).unique().join(due, how="cross")
+    keys = [*partition, BATCH]
+    missing = due.join(batches, on=keys, how="anti", nulls_equal=True)
+    blank = pl.concat([batches.clear(), missing], how="diagonal")
+    numbers = [name for name, kind in batches.schema.items() if kind.is_integer() and name != BATCH and "latency" not in name]
+    amounts = [name for name in batches.columns if "_amount." in name]
+    blank = blank.with_columns(
+        pl.col(numbers).fill_null(0),
+        pl.col(amounts).fill_null("0"),
+        pl.col("open", "repeats_unknown").fill_null(False),
+        pl.col("located").fill_null(True),
+    )
+    return pl.concat([batches, blank.select(batches.columns)]).sort(keys)
+
+
+def _check_rows(totals: dict[str, int], breaks: Log, batches: pl.DataFrame) -> None:
+    """Refuse a summary that disagrees with the rows.
+
+    Raises:
+        BalanceError: it does. A bug of ours.
+    """
+    from integrity.errors import BalanceError
+
+    if not batches["located"].all() or batches["repeats_unknown"].any():
+        return
+    rows: dict[str, int] = {}
+    for frame in breaks.frames():
+        for kind, count in frame.group_by("kind").len().iter_rows():
+            rows[kind] = rows.get(kind, 0) + count
+    for kind in ("lost", "duplicate", "corrupt", "extra", "invalid", "late", "skewed"):
+        if rows.get(kind, 0) != totals[kind]:
+            raise BalanceError(
+                f"the totals say {totals[kind]} {kind}, the breaks {rows.get(kind, 0)}", "please report it with the contract"
+            )
+
+
+def _recorded(
+    side: Reader | ControlTotals, compared: Compared, role: Role, mapped: dict[str, Any], zones: dict[str, str]
+) -> SideRead:
+    totals = compared.source if role == "source" else compared.destination
+    return SideRead(totals.location, totals.read_at, mapped.get(role, {}), zones.get(role), isinstance(side, ControlTotals))
+
+
+def _notes(
+    promise: Contract,
+    compared: Compared,
+    judged: pl.DataFrame,
+    absent: dict[Assertion, str],
+    skips: dict[Assertion, str],
+    sides: list[Reader | ControlTotals],
+) -> tuple[str, ...]:
+    notes = [f"{assertion.value} skipped: {why}" for assertion, why in skips.items()]
+    notes += [f"{assertion.value}: {why}" for assertion, why in absent.items() if assertion not in skips]
+    closed = judged.filter(~pl.col("open"))
+    if not judged.height:
+        notes.append("no item was read on either side, so nothing was judged")
+    elif not closed.height:
+        notes.append("no batch is closed yet, so nothing was judged")
+    unlocated = judged.filter(~pl.col("located")).height
+    if unlocated:
+        notes.append(f"{unlocated} batches differ, but recorded totals cannot say in which items")
+    if judged["repeats_unknown"].any():
+        notes.append("whether an identity repeats in the source is unknown of totals that were added up")
+    unverified = int(judged["unverified"].sum() or 0)
+    if unverified:
+        notes.append(f"the content of {unverified:,} items could not be compared: a digest is missing on a side")
+    carried = [name for name, column in promise.content.items() if column.carried]
+    if carried:
+        notes.append(f"carried, not recomputed, by the destination: {', '.join(carried)}")
+    for role, totals, side in zip(("source", "destination"), (compared.source, compared.destination), sides, strict=True):
+        untimed = totals.frame.filter(pl.col(BATCH).is_null())["records"].sum()
+        if promise.clock is not None and totals.records and untimed == totals.records:
+            notes.append(
+                f"no event time of the {role} could be read from {promise.clock.event.name!r}: all its items are untimed; "
+                f"if its times have no zone, say timezone={{{role!r}: 'UTC'}} or --timezone {role}=UTC"
+            )
+        if isinstance(side, Reader):
+            left_out = getattr(side.store, "left_out", ())
+            if left_out:
+                notes.append(f"files of other kinds left out of the {role}: {', '.join(left_out[:5])}")
+    return tuple(notes)
+
+
+def _exclusions(promise: Contract, compared: Compared, judged: pl.DataFrame) -> tuple[dict[str, Any], ...]:
+    listed: list[dict[str, Any]] = []
+    for exclusion in promise.exclude:
+        for side in ("source", "destination"):
+            if exclusion.side in (side, "both"):
+                count = compared.exclusions.get((side, exclusion.name), 0)
+                listed.append({"side": side, "name": exclusion.name, "reason": exclusion.reason, "count": count})
+    unsettled = int(judged["unsettled"].sum() or 0)
+    if unsettled:
+        reason = "their batch is still open, or the source's item is still pending"
+        listed.append({"side": "destination", "name": "unsettled", "reason": reason, "count": unsettled})
+    return tuple(listed)
+
+
+def _versions() -> dict[str, str]:
+    try:
+        own = importlib.metadata.version("processing-integrity")
+    except importlib.metadata.PackageNotFoundError:
+        own = "unknown"
+    return {
+        "processing-integrity": own,
+        "encoding": str(ENCODING_VERSION),
+        "python": platform.python_version(),
+        "polars": pl.__version__,
+    }
+
+
+def _spec(
+    promise: Contract, mapped: dict[str, Any], zones: dict[str, str], skips: dict[Assertion, str], versions: dict[str, str]
+) -> str:
+    """The SHA-256 of everything that was in force."""
+    spec = {
+        "contract": promise.sha256,
+        "columns": {side: dict(mapping) for side, mapping in mapped.items()},
+        "timezone": zones,
+        "skip": {assertion.value: why for assertion, why in skips.items()},
+        "versions": versions,
+    }
+    return hashlib.sha256(json.dumps(spec, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+_ = Verdict, Window

@@ -1,0 +1,378 @@
+"""What was found, as verdicts, frames and text?
+
+A :class:`Result` is what every reconciliation ends in, whatever was compared. It holds the counts and verdicts of every
+batch and every break, and can say under which contract, over which data and with which strength they were found. It does
+not know how.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import html
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pyarrow as pa
+
+from integrity.contracts import BATCH_COLUMNS, Assertion, Contract
+from integrity.errors import IntegrityError
+from integrity.latency import percentiles
+from integrity.spool import Log
+from integrity.totals import BATCH, scale_of
+from integrity.verdicts import Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["BREAKS_IN_JSON", "ReconciliationError", "Result", "SideRead", "batch_frame", "total_counts"]
+
+#: Up to so many breaks stand in the JSON; more go to a file beside it.
+BREAKS_IN_JSON = 10_000
+_TOTALS = (
+    "source_records", "destination_records", "matched", "corrupt", "unverified", "lost", "accounted", "pending",
+    "duplicate", "extra", "moved", "late", "skewed", "unauthorized", "invalid", "excluded", "superseded",
+)  # fmt: skip
+_UTC = pl.Datetime("us", "UTC")
+
+
+class ReconciliationError(IntegrityError):
+    """The verdict was ``fail`` or ``unverified``. Carries the result.
+
+    Attributes:
+        result: The :class:`Result`, whole.
+    """
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(result.headline(), "see error.result.breaks and error.result.notes")
+        self.result = result
+        self.exit_code = result.exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class SideRead:
+    """What is recorded of one side.
+
+    Attributes:
+        location: Its URL or path, no password.
+        read_at: When reading began, UTC.
+        mapping: Their column names to ours.
+        timezone: How its naive timestamps were read.
+        recorded: Whether these were control totals recorded earlier, rather than items.
+    """
+
+    location: str
+    read_at: dt.datetime
+    mapping: Mapping[str, str]
+    timezone: str | None
+    recorded: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The result of a reconciliation.
+
+    Attributes:
+        contract: What was promised.
+        verdict: The worst verdict of the closed batches.
+        assertions: The verdict of each promise.
+        totals: Counts over all batches; see DESIGN for the names. They balance, for every batch.
+        notes: What a reader must know besides: what was not checked and why, what looked odd.
+        exclusions: What was left out, side and name to count and reason.
+        since: First instant asked for, or ``None``.
+        until: First instant no longer asked for, or ``None``.
+        as_of: The moment that decided which batches were closed.
+        sides: What was read, ``source`` and ``destination``.
+        skips: Promises left out on purpose, and why.
+        versions: Of the software that computed it.
+        strength: ``accident``: equal totals cannot arise by chance (see ``bound``), but could be forged by someone who
+            chooses the records.
+        bound: The probability of an accidental agreement, in words.
+        self_test: What was planted and found in this very run, and what that does not prove.
+        spec_sha256: Of everything that was in force: contract, mappings, time zones, skips, versions.
+    """
+
+    contract: Contract
+    verdict: Verdict
+    assertions: dict[Assertion, Verdict]
+    totals: dict[str, int]
+    notes: tuple[str, ...]
+    exclusions: tuple[dict[str, Any], ...]
+    since: dt.datetime | None
+    until: dt.datetime | None
+    as_of: dt.datetime
+    sides: dict[str, SideRead]
+    skips: dict[Assertion, str]
+    versions: dict[str, str]
+    strength: str
+    bound: str
+    self_test: str
+    spec_sha256: str
+    _batches: pl.DataFrame
+    _breaks: Log
+
+    # --- frames ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def batches(self) -> pd.DataFrame:
+        """A pandas row a batch; times are UTC, latencies timedeltas, amounts exact. The untimed batch starts at NaT."""
+        frame = self._batches.drop("__open").to_pandas(use_pyarrow_extension_array=False, types_mapper=_pandas_types)
+        for name in self.contract.amounts:
+            for side in ("source", "destination"):
+                frame[f"{side}_{name}"] = self._amounts(f"{side}_{name}", name)
+        return frame
+
+    def _amounts(self, column: str, amount: str) -> list[int | Decimal]:
+        scale = scale_of(self.contract, amount)
+        sums = [int(text) for text in self._batches[column]]
+        return [Decimal(value).scaleb(-scale) for value in sums] if scale else list(sums)
+
+    @property
+    def breaks(self) -> pd.DataFrame:
+        """A pandas row an item and kind, by batch, kind and identity. Millions fit :meth:`iter_breaks` better."""
+        frame = pl.concat(list(self._frames()))
+        order = ["batch_start", "kind", *self.contract.identity, "break_id"]
+        return frame.sort(order, nulls_last=True).to_pandas(types_mapper=_pandas_types)
+
+    def iter_breaks(self) -> Iterator[pa.RecordBatch]:
+        """Yield the breaks as Arrow, in bounded memory, however many."""
+        for frame in self._frames():
+            yield from frame.to_arrow().to_batches(max_chunksize=65_536)
+
+    def _frames(self) -> Iterator[pl.DataFrame]:
+        empty = True
+        for frame in self._breaks.frames():
+            empty = False
+            yield _public(frame)
+        if empty:
+            identity = dict.fromkeys(self.contract.identity, pl.String)
+            texts = dict.fromkeys(("differing", "source_values", "destination_values"), pl.String)
+            times = {"event_time": pl.Int64, "processed_time": pl.Int64, "latency": pl.Int64, "reason": pl.String}
+            schema = {"break_id": pl.String, BATCH: pl.Int64, "kind": pl.String, **identity, **texts, **times}
+            yield _public(pl.DataFrame(schema=schema))
+
+    # --- verdicts --------------------------------------------------------------------------------------------------------
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell sees: 0 pass (open batches may be pending), 1 fail, 3 unverified."""
+        return {Verdict.FAIL: 1, Verdict.UNVERIFIED: 3}.get(self.verdict, 0)
+
+    def raise_for_verdict(self) -> None:
+        """Raise on ``fail`` and on ``unverified``.
+
+        Raises:
+            ReconciliationError: it carries this result.
+        """
+        if self.exit_code:
+            raise ReconciliationError(self)
+
+    def headline(self) -> str:
+        """One sentence: the verdict and what it stands on."""
+        batches = self._batches
+        closed = batches.filter(pl.col("verdict").ne_missing("pending"))
+        still_open = int(batches["__open"].sum())
+        failed = closed.filter(pl.col("verdict") == "fail").height
+        judged = sum(verdict is not Verdict.SKIPPED for verdict in self.assertions.values())
+        promises = f"{judged} of {len(self.assertions)} promises judged"
+        of = f"{batches.height - still_open:,} closed batches"
+        waiting = f", {still_open:,} still open" if still_open else ""
+        if self.verdict is Verdict.FAIL:
+            text = f"{self._breaks.rows:,} breaks in {failed:,} of {of}{waiting}"
+        elif self.verdict is Verdict.PASS:
+            text = f"no exception found in {of}{waiting}"
+        else:
+            text = f"{of}{waiting}"
+        return f"{self.contract.name}: {self.verdict.value}: {text}; {promises}"
+
+    def __repr__(self) -> str:
+        return f"<Result {self.headline()}>"
+
+    def __str__(self) -> str:
+        lines = [self.headline()]
+        lines += [f"  {assertion.value:<14}{verdict.value}" for assertion, verdict in self.assertions.items()]
+        lines.append("  " + self.balance())
+        kinds = {k: self.totals[k] for k in ("invalid", "late", "skewed", "moved", "excluded", "superseded") if self.totals[k]}
+        if kinds:
+            lines.append("  besides: " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()))
+        return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+
+    def balance(self) -> str:
+        """The balance of the source, as a statement."""
+        parts = [f"{self.totals[k]:,} {k}" for k in ("matched", "corrupt", "unverified", "lost", "accounted", "pending")]
+        return f"source {self.totals['source_records']:,} = " + " + ".join(p for p in parts if not p.startswith("0 ") or p == "0 matched")
+
+    def _repr_html_(self) -> str:
+        """A short table for notebooks: verdicts in words, everything escaped."""
+        rows = "".join(
+            f"<tr><th scope='row' style='text-align:left'>{a.value}</th><td>{v.value}</td></tr>" for a, v in self.assertions.items()
+        )
+        counts = "".join(
+            f"<tr><th scope='row' style='text-align:left'>{name}</th><td style='text-align:right'>{count:,}</td></tr>"
+            for name, count in self.totals.items()
+            if count
+        )
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        return (
+            f"<div><p><strong>{html.escape(self.headline())}</strong></p><p>{html.escape(self.balance())}</p>"
+            f"<table>{rows}</table><table>{counts}</table><ul>{notes}</ul></div>"
+        )
+
+    # --- files -----------------------------------------------------------------------------------------------------------
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Return the result as JSON text (schema ``integrity.result/1``), and write it if a path is given.
+
+        Times are ISO 8601 with ``Z``, latencies whole microseconds, amounts text, hash totals ``sum128:<32 hex digits>``.
+        Beyond 10,000 breaks, all of them go to a JSON Lines file beside ``path``, named in ``breaks_file``; without a
+        path the first 10,000 are given and ``breaks_total`` says how many there are.
+
+        Raises:
+            IntegrityError: the file cannot be written.
+        """
+        target = None if path is None else Path(path)
+        beside = None
+        try:
+            if target is not None and self._breaks.rows > BREAKS_IN_JSON:
+                beside = target.with_name(target.stem + ".breaks.jsonl")
+                with beside.open("wb") as lines:
+                    for frame in self._frames():
+                        _jsonable(frame).write_ndjson(lines)
+            text = json.dumps(self._document(beside), ensure_ascii=False, indent=1)
+            if target is not None:
+                target.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise IntegrityError(f"cannot write {error.filename or target}: {error.strerror}", "name a writable place") from error
+        return text
+
+    def _document(self, beside: Path | None) -> dict[str, Any]:
+        breaks: list[dict[str, Any]] = []
+        for frame in self._frames():
+            breaks += _jsonable(frame.head(BREAKS_IN_JSON - len(breaks))).to_dicts()
+            if len(breaks) == BREAKS_IN_JSON:
+                break
+        document: dict[str, Any] = {
+            "schema": "integrity.result/1",
+            "contract": {"name": self.contract.name, "version": self.contract.version, "sha256": self.contract.sha256},
+            "run": self._run(),
+            "verdict": self.verdict.value,
+            "assertions": {assertion.value: verdict.value for assertion, verdict in self.assertions.items()},
+            "totals": dict(self.totals),
+            "batches": _jsonable(self._batches.drop("__open")).to_dicts(),
+            "breaks": breaks,
+            "breaks_total": self._breaks.rows,
+        }
+        for row in document["batches"]:
+            for name in self.contract.amounts:
+                for side in ("source", "destination"):
+                    places = scale_of(self.contract, name)
+                    row[f"{side}_{name}"] = str(Decimal(row[f"{side}_{name}"]).scaleb(-places)) if places else row[f"{side}_{name}"]
+        if beside is not None:
+            document["breaks_file"] = beside.name
+        return document
+
+    def _run(self) -> dict[str, Any]:
+        return {
+            "since": _iso(self.since),
+            "until": _iso(self.until),
+            "as_of": _iso(self.as_of),
+            "sides": {
+                name: {
+                    "location": side.location,
+                    "read_at": _iso(side.read_at),
+                    "columns": dict(side.mapping),
+                    "timezone": side.timezone,
+                    "recorded": side.recorded,
+                }
+                for name, side in self.sides.items()
+            },
+            "skips": {assertion.value: reason for assertion, reason in self.skips.items()},
+            "exclusions": list(self.exclusions),
+            "versions": self.versions,
+            "spec_sha256": self.spec_sha256,
+            "strength": self.strength,
+            "bound": self.bound,
+            "self_test": self.self_test,
+            "notes": list(self.notes),
+        }
+
+
+def batch_frame(judged: pl.DataFrame, histogram: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    """Return judged batches in the columns of ``result.batches``, amounts as text of the unscaled sum, and ``__open``."""
+    keys = [*contract.partition, BATCH]
+    latency = percentiles(histogram, keys, {"latency_p50": 0.5, "latency_p95": 0.95})
+    peak = pl.col("destination_latency_max")
+    joined = judged.join(latency, on=keys, how="left", nulls_equal=True).with_columns(
+        # the middle of the last bucket may lie above the exact maximum
+        pl.min_horizontal("latency_p50", peak).alias("latency_p50"),
+        pl.min_horizontal("latency_p95", peak).alias("latency_p95"),
+        peak.alias("latency_max"),
+        (pl.col("source_excluded") + pl.col("destination_excluded") + pl.col("unsettled")).alias("excluded"),
+        (pl.col("source_superseded") + pl.col("destination_superseded")).alias("superseded"),
+        pl.lit(0, pl.Int64).alias("unauthorized"),
+        *(_hash(side) for side in ("source", "destination")),
+    )
+    if contract.window is not None:
+        ends = pl.col(BATCH).map_elements(contract.window.end_of, return_dtype=pl.Int64)
+    else:
+        ends = pl.lit(None, pl.Int64)
+    located = pl.col("located")
+    counts = ("matched", "corrupt", "unverified", "lost", "accounted", "pending", "duplicate", "extra", "moved_in", "moved_out")
+    amounts = [
+        pl.col(f"{side}_amount.{name}").alias(f"{side}_{name}") for name in contract.amounts for side in ("source", "destination")
+    ]
+    timed = joined.with_columns(
+        pl.col(BATCH).cast(_UTC).alias("batch_start"),
+        ends.cast(_UTC).alias("batch_end"),
+        *(pl.when(located).then(pl.col(name)).alias(name) for name in counts),
+        pl.when(located).then("completeness_ratio").alias("completeness_ratio"),
+        *(pl.col(name).cast(pl.Duration("us")) for name in ("latency_p50", "latency_p95", "latency_max")),
+    )
+    return timed.sort(keys, nulls_last=True).select(*contract.partition, *BATCH_COLUMNS, *amounts, pl.col("open").alias("__open"))
+
+
+def total_counts(batches: pl.DataFrame) -> dict[str, int]:
+    """Sum the batches up, in DESIGN's names."""
+    named = batches.with_columns(pl.col("moved_out").alias("moved"))
+    return {name: int(named[name].sum() or 0) for name in _TOTALS}
+
+
+def _hash(side: str) -> pl.Expr:
+    """Hash totals as text: two 64-bit words, big-endian."""
+    words = pl.struct(f"{side}_hash_0", f"{side}_hash_1")
+    return words.map_elements(
+        lambda w: f"sum128:{w[f'{side}_hash_0']:016x}{w[f'{side}_hash_1']:016x}", return_dtype=pl.String
+    ).alias(f"{side}_hash")
+
+
+def _public(breaks: pl.DataFrame) -> pl.DataFrame:
+    return breaks.select(
+        "break_id",
+        pl.col(BATCH).cast(_UTC).alias("batch_start"),
+        pl.exclude("break_id", BATCH, "event_time", "processed_time", "latency", "reason", "^__p\\..*$"),
+        pl.col("event_time").cast(_UTC),
+        pl.col("processed_time").cast(_UTC),
+        pl.col("latency").cast(pl.Duration("us")),
+        "reason",
+    )
+
+
+def _jsonable(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(
+        pl.col(_UTC).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"), pl.col(pl.Duration("us")).to_physical()
+    )
+
+
+def _iso(moment: dt.datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _pandas_types(type_: pa.DataType) -> Any:
+    """Counts stay whole numbers in pandas also where one is missing."""
+    import pandas as pd
+
+    return pd.Int64Dtype() if pa.types.is_int64(type_) else None

@@ -1,0 +1,211 @@
+"""Could this run have found what it promises to find?
+
+A control that cannot fail proves nothing. So every run plants one break of each kind that it promises to find into a shadow
+copy of some of its own items and sends it through the same engine; it must find exactly these. This tests the comparison,
+not the extraction: rows that a store never gave to us are beyond it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from integrity.breaks import Case
+from integrity.columns import Column, ColumnType
+from integrity.comparison import Quiet, compare
+from integrity.contracts import Contract
+from integrity.errors import SelfTestError
+from integrity.items import Reader, moment
+from integrity.outcomes import Outcomes
+from integrity.spool import Log
+from integrity.stores.base import Span
+from integrity.values import UNIT
+
+__all__ = ["run_self_test"]
+
+_SAMPLE = 256
+_LIMITS = "this tests the comparison, not the extraction"
+
+
+@dataclass(frozen=True)
+class _Shadow:
+    """A few real rows, as the store gave them, and planted ones."""
+
+    name: str
+    location: str
+    batches: tuple[pa.RecordBatch, ...]
+
+    def columns(self) -> Sequence[str]:
+        return list(self.batches[-1].schema.names)
+
+    def stream(self, columns: Sequence[str], span: Span | None = None) -> Iterator[pa.RecordBatch]:
+        for batch in self.batches:
+            yield batch.select(list(columns))
+
+
+def run_self_test(case: Case, real: Reader | None) -> str:
+    """Plant, compare, and check.
+
+    Args:
+        case: The run's own.
+        real: The side whose rows are the shadow's filling: the destination, which has every column.
+
+    Returns:
+        What was planted and found, in one sentence.
+
+    Raises:
+        SelfTestError: a planted break was not found, or something else was accused.
+    """
+    planted = _Plants(case)
+    filling = _sample(real) if real is not None else []
+    sides = []
+    for role, rows in (("source", planted.source), ("destination", planted.destination)):
+        batch = planted.batch(rows)
+        store = _Shadow("self-test", "self-test", (*filling, batch))
+        sides.append(Reader(case.contract, role, store, case.as_of, zone=real.zone if real else None, timely=case.timely))  # type: ignore[arg-type]
+    found = Log()
+    with Outcomes(case.contract, None) as none:
+        compare(sides[0], sides[1], none, case, found, Quiet())
+    ours = set(planted.tokens)
+    lead = planted.lead
+    kinds = {(row[lead], row["kind"]) for frame in found.frames() for row in frame.select(lead, "kind").to_dicts() if row[lead] in ours}
+    if kinds != planted.expected:
+        missed = sorted(kind for _, kind in planted.expected - kinds)
+        wrong = sorted(kind for _, kind in kinds - planted.expected)
+        raise SelfTestError(
+            f"the self-test planted {len(planted.expected)} breaks; missed: {', '.join(missed) or 'none'}, "
+            f"wrongly found: {', '.join(wrong) or 'none'}",
+            "nothing this run found can be relied on; please report it with the contract",
+        )
+    names = sorted({kind for _, kind in planted.expected})
+    shadow = sum(batch.num_rows for batch in filling)
+    return f"planted and found {', '.join(names)} in a shadow copy of {shadow} items; {_LIMITS}"
+
+
+def _sample(reader: Reader) -> list[pa.RecordBatch]:
+    """The first rows of a side, under our names, as the store gave them."""
+    theirs = [reader.theirs(name) for name in reader.needed]
+    rows = next(iter(islice(reader.store.stream(list(dict.fromkeys(theirs))), 1)), None)
+    if rows is None or not rows.num_rows:
+        return []
+    rows = rows.slice(0, _SAMPLE)
+    by_name = dict(zip(rows.schema.names, rows.columns, strict=True))
+    return [pa.RecordBatch.from_arrays([by_name[their] for their in theirs], names=list(reader.needed))]
+
+
+class _Plants:
+    """Made-up items in a window of their own, and what was done to each."""
+
+    def __init__(self, case: Case) -> None:
+        contract = case.contract
+        self._contract = contract
+        #: The identity column that tells planted items apart, by a value that nothing real has.
+        self.lead = _lead(contract)
+        self.tokens: list[str] = []
+        self.expected: set[tuple[str, str]] = set()
+        self.source: list[dict[str, Any]] = []
+        self.destination: list[dict[str, Any]] = []
+        self._columns = dict(contract.columns)
+        self._event = None
+        clock = contract.clock
+        if clock is not None:
+            for column in (clock.event, clock.processed, clock.changed):
+                if column is not None:
+                    self._columns.setdefault(column.name, Column(type=ColumnType.TIMESTAMP, unit=column.unit))
+            assert contract.window is not None
+            # Two windows and the grace period ago: closed, whatever the contract says.
+            ago = case.as_of - contract.grace - 2 * contract.window.every
+            start = contract.window.start_of(ago - contract.window.every)
+            self._event = moment(start)
+        self._names = [*self._columns, *sorted({n for e in contract.exclude for n in e.where} - set(self._columns))]
+        self._plant(case)
+
+    def _plant(self, case: Case) -> None:
+        self._add("fine", 1, 1)
+        self._add("lost", 1, 0)
+        self._add("duplicate", 1, 2)
+        self._add("extra", 0, 1)
+        content = next((n for n, c in self._contract.content.items() if not c.evidence and n != self._contract.latest_by), None)
+        if content is not None:
+            self._add("corrupt", 1, 1)
+            self.destination[-1][content] = _value(self._contract.content[content], "other", 2)
+        others = [name for name in self._contract.identity if name != self.lead]
+        if others:  # with one identity column, an item without identity could not be told from others
+            self._add("invalid", 1, 1)
+            self.source[-1][others[0]] = self.destination[-1][others[0]] = None
+        timeliness, clock = self._contract.timeliness, self._contract.clock
+        if case.timely and timeliness is not None and clock is not None and clock.processed is not None and self._event:
+            second = dt.timedelta(seconds=1)
+            self._add("late", 1, 1)
+            self.destination[-1][clock.processed.name] = self._event + dt.timedelta(microseconds=timeliness.within) + second
+            self._add("skewed", 1, 1)
+            self.destination[-1][clock.processed.name] = self._event - second
+
+    def _add(self, kind: str, here: int, there: int) -> None:
+        token = str(_value(self._contract.identity[self.lead], secrets.token_hex(8), secrets.randbits(62)))
+        row: dict[str, Any] = {}
+        for name, column in self._columns.items():
+            row[name] = _value(column, "self-test", 1)
+        clock = self._contract.clock
+        for column in (clock.event, clock.processed, clock.changed) if clock else ():
+            if column is not None:
+                row[column.name] = self._event
+        row[self.lead] = token
+        self.tokens.append(token)
+        if kind != "fine":
+            self.expected.add((token, kind))
+        self.source += [dict(row) for _ in range(here)]
+        self.destination += [dict(row) for _ in range(there)]
+
+    def batch(self, rows: list[dict[str, Any]]) -> pa.RecordBatch:
+        arrays = []
+        for name in self._names:
+            column = self._columns.get(name)
+            values = [row.get(name) for row in rows]
+            if column is not None and column.type is ColumnType.TIMESTAMP:
+                arrays.append(pa.array(values, pa.timestamp("us", "UTC")))
+            else:  # text reads as every type, which keeps made-up values simple
+                arrays.append(pa.array([None if v is None else str(v) for v in values], pa.string()))
+        return pa.RecordBatch.from_arrays(arrays, names=self._names)
+
+
+def _lead(contract: Contract) -> str:
+    kinds = (ColumnType.TEXT, ColumnType.UUID, ColumnType.INTEGER, ColumnType.BINARY, ColumnType.DECIMAL)
+    for kind in kinds:
+        for name, column in contract.identity.items():
+            if column.type is kind and name not in contract.partition:
+                return name
+    return next(iter(contract.identity))
+
+
+def _value(column: Column, word: str, number: int) -> Any:
+    """A readable value of a type, as text or as a timestamp."""
+    match column.type:
+        case ColumnType.TEXT:
+            return word
+        case ColumnType.BOOLEAN:
+            return number % 2
+        case ColumnType.UUID:
+            return str(uuid.UUID(int=number))
+        case ColumnType.BINARY:
+            return word.encode().hex()
+        case ColumnType.DATE:
+            return dt.date(1970, 1, number % 28 + 1).isoformat()
+        case ColumnType.TIMESTAMP:
+            return moment(number % 10**15 * UNIT[column.unit])
+        case ColumnType.DECIMAL:
+            return Decimal(number)
+        case _:
+            return number
+
+
+_ = replace, pl

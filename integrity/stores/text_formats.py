@@ -1,0 +1,321 @@
+"""How are rows of text, CSV and JSON Lines, read without guessing at types and without taking a part for the whole?
+
+**CSV** has no types, so all of it is text, for the contract to read. An empty field is NULL and ``""`` is the empty text, as
+PostgreSQL and Polars write them. UTF-8, commas, a header; line breaks inside quotation marks are part of the value.
+
+**JSON Lines** has numbers, which are read exactly: integers of any length as integers, all others as decimals. A key that a line does
+not have is NULL.
+
+Neither says where it ends, so what can be seen of an export that was cut short, or that ends in its own error message, is an error: a
+line with too few fields, quotation marks that are never closed, half an object.
+"""
+
+from __future__ import annotations
+
+import csv as csv_module
+import io
+import json
+import re
+import secrets
+from collections.abc import Collection, Iterator, Sequence
+from decimal import Decimal
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+
+from integrity.errors import StoreError
+from integrity.stores.base import CHUNK_ROWS, Span
+from integrity.stores.columns import check_columns, unique_columns
+from integrity.stores.formats import Format, Source
+from integrity.stores.objects import arrow_column
+
+__all__ = ["csv", "json_lines"]
+
+_BLOCK = 4 << 20
+_LONGEST_ROW = 512 << 20
+_LONG_CHUNK = 32 << 20
+_BLANK = " \t\r"
+
+
+# CSV
+
+
+def _csv_columns(source: Source) -> list[str]:
+    with source.stream() as stream:
+        return _header(stream, source.name)[0]
+
+
+def _csv_batches(
+    source: Source, columns: Sequence[str], known: Collection[str], span: Span | None
+) -> Iterator[pa.RecordBatch]:
+    block, done = _BLOCK, 0
+    while True:
+        skip = done
+        try:
+            for batch in _csv_pass(source, columns, block):
+                if skip < batch.num_rows:
+                    done += batch.num_rows - skip
+                    yield batch.slice(skip)
+                skip = max(skip - batch.num_rows, 0)
+            return
+        except pa.ArrowInvalid as error:
+            if "block size" in str(error) and block < _LONGEST_ROW:
+                block *= 8  # a row is longer than two blocks: anew, with longer ones
+                continue
+            raise _csv_fault(source, error) from error
+
+
+def _csv_pass(source: Source, columns: Sequence[str], block: int) -> Iterator[pa.RecordBatch]:
+    from pyarrow import csv as arrow_csv
+
+    with source.stream() as stream:
+        header, rest = _header(stream, source.name)
+        check_columns(columns, header, source.name)
+        mark = secrets.token_hex(16)
+        reader = arrow_csv.open_csv(
+            _Marked(rest, stream, ",".join([mark] * len(header))),
+            arrow_csv.ReadOptions(block_size=block, column_names=header),
+            # A blank line is no row, unless there is one column only: then it is how NULL is written.
+            arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(header) > 1),
+            arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(header, pa.string()),
+                include_columns=list(dict.fromkeys(columns)),
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+        held: pa.RecordBatch | None = None
+        for batch in reader:
+            if batch.num_rows:
+                if held is not None:
+                    yield held
+                held = batch
+        if held is None or any(column[-1].as_py() != mark for column in held.columns):
+            raise StoreError(
+                f"{source.name} ends inside quotation marks: a part of it is missing, or one mark is never closed",
+                "export it again",
+            )
+        yield held.slice(0, held.num_rows - 1)
+
+
+class _Marked:
+    """A stream for pyarrow that ends with a row of ours, which shows whether the row before it was complete."""
+
+    closed = False
+
+    def __init__(self, start: bytes, stream: pa.NativeFile, mark: str) -> None:
+        self._start = start
+        self._stream = stream
+        self._mark: bytes | None = mark.encode() + b"\n"
+        self._last = b"\n"
+
+    def read(self, size: int) -> bytes:
+        data = self._start or self._stream.read(size)
+        self._start = b""
+        if data:
+            self._last = data[-1:]
+        elif self._mark is not None:
+            # No blank line before it: in a file of one column it would be a row.
+            data, self._mark = (b"" if self._last in b"\r\n" else b"\n") + self._mark, None
+        return data
+
+    def close(self) -> None:
+        """Leave the stream to whoever opened it."""
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _header(stream: pa.NativeFile, name: str) -> tuple[list[str], bytes]:
+    """Return the names of the columns and what was read beyond them."""
+    start = stream.read(_BLOCK)
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise StoreError(f"{name} is UTF-16", "write it as UTF-8")
+    start = start.removeprefix(b"\xef\xbb\xbf")
+    # Latin-1 gives each byte a character, so that places in the text are places in the bytes.
+    text = io.StringIO(start.decode("latin-1"), newline="")
+    try:
+        labels = next((row for row in csv_module.reader(iter(text.readline, "")) if row), None)
+    except csv_module.Error as error:
+        raise StoreError(f"{name} has no header that can be read: {error}", "is it a CSV file?") from error
+    if labels is None:
+        raise StoreError(f"{name} is empty: not even a header", "export it again")
+    try:
+        header = [label.encode("latin-1").decode() for label in labels]
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{name} line 1 is not UTF-8", "write it as UTF-8") from error
+    return unique_columns(header, name), start[text.tell() :]
+
+
+def _csv_fault(source: Source, error: pa.ArrowInvalid) -> StoreError:
+    """Say where a CSV file cannot be read: pyarrow does not know, so this reads it once more, up to there."""
+    number = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal number
+        for block in _blocks(stream, source.name):
+            for line in block.splitlines(keepends=True):
+                number += 1
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+
+    with source.stream() as stream:
+        rows = csv_module.reader(lines())
+        try:
+            width = len(next(rows))
+            for row in rows:
+                if row and len(row) != width:
+                    line, is_last = number, next(rows, None) is None
+                    end = ", its last line," if is_last else ""
+                    return StoreError(
+                        f"{source.name} line {line}{end} has {len(row)} fields and not {width}",
+                        "if it is the error message of an export, export it again"
+                        if is_last
+                        else "quote the values that contain commas, quotation marks or line breaks",
+                    )
+        except UnicodeDecodeError:
+            return StoreError(f"{source.name} line {number} is not UTF-8", "write it as UTF-8")
+        except csv_module.Error:
+            pass  # Python's own reader gives up earlier than pyarrow's: then without the line
+    # What pyarrow says may go on to quote the row.
+    reason = str(error).partition("\n")[0]
+    return StoreError(f"{source.name} is no sound CSV file: {re.sub(r'(got [0-9]+):.*', r'\1', reason)}")
+
+
+csv = Format(_csv_columns, _csv_batches)
+
+
+# JSON Lines
+
+
+def _json_columns(source: Source) -> list[str]:
+    with source.stream() as stream:
+        return _names(next(_json_rows(stream, source.name), []))
+
+
+def _json_batches(
+    source: Source, columns: Sequence[str], known: Collection[str], span: Span | None
+) -> Iterator[pa.RecordBatch]:
+    with source.stream() as stream:
+        first = True
+        for rows in _json_rows(stream, source.name):
+            if first:
+                check_columns(columns, {*_names(rows), *known}, source.name)
+                first = False
+            yield pa.RecordBatch.from_arrays(
+                [arrow_column([row.get(name) for row in rows]) for name in columns], list(columns)
+            )
+
+
+def _names(rows: list[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(chain.from_iterable(rows)))
+
+
+def _json_rows(stream: pa.NativeFile, name: str) -> Iterator[list[dict[str, Any]]]:
+    """Yield the objects, about ``CHUNK_ROWS`` at a time, or fewer if they are long."""
+    scan = _FAST.scan_once
+    rows: list[dict[str, Any]] = []
+    number = size = 0
+    for block in _blocks(stream, name):
+        try:
+            text = block.decode("utf-8-sig" if number == 0 else "utf-8")
+        except UnicodeDecodeError as error:
+            line_number = number + 1 + block.count(b"\n", 0, error.start)
+            raise StoreError(f"{name} line {line_number} is not UTF-8", "write it as UTF-8") from error
+        for line in text.removesuffix("\n").split("\n"):
+            number += 1
+            try:
+                row, end = scan(line, 0)
+                complete = type(row) is dict and (end == len(line) or not line[end:].strip(_BLANK))
+            except (StopIteration, ValueError, ArithmeticError, RecursionError):
+                complete = False
+            if complete:
+                rows.append(row)
+            elif line.strip(_BLANK):
+                rows.append(_object(line, f"{name} line {number}"))
+        size += len(block)
+        if len(rows) >= CHUNK_ROWS or size >= _LONG_CHUNK:
+            yield rows
+            rows, size = [], 0
+    if rows:
+        yield rows
+
+
+def _object(line: str, where: str) -> dict[str, Any]:
+    """Return the object of a line at which the fast decoder stumbled, or say what is wrong with it."""
+    try:
+        row = _EXACT.decode(line)
+    except _RepeatedKeyError as error:
+        raise StoreError(f"{where} has the key {error.args[0]!r} twice in one object", "write each key once") from error
+    except json.JSONDecodeError as error:
+        raise StoreError(
+            f"{where} is not JSON: {error.msg} at character {error.pos + 1}",
+            "if it is the last line, the export was cut short or ends in its own error message: export it again",
+        ) from error
+    except RecursionError as error:
+        raise StoreError(f"{where} is nested too deeply", "write a flat object") from error
+    if not isinstance(row, dict):
+        raise StoreError(f"{where} is not an object", "write each row as an object of its columns")
+    return row
+
+
+class _RepeatedKeyError(ValueError):
+    """A key is in an object twice: either value could be meant."""
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _RepeatedKeyError(next(name for name in names if names.count(name) > 1))
+    return row
+
+
+class _Number:
+    """A number out of all range, kept as it is written: nothing will be able to read it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _decimal(text: str) -> Decimal | _Number:
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        return _Number(text)
+
+
+def _integer(text: str) -> int:
+    return int(Decimal(text))  # int(text) refuses more than 4300 digits
+
+
+#: The first stumbles over what is rare; the second knows it, and calls Python for each number.
+_FAST: Any = json.JSONDecoder(parse_float=Decimal, object_pairs_hook=_pairs)
+_EXACT = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, object_pairs_hook=_pairs)
+
+json_lines = Format(_json_columns, _json_batches, rowless=True)
+
+
+def _blocks(stream: pa.NativeFile, name: str) -> Iterator[bytes]:
+    """Yield the bytes in blocks of whole lines."""
+    pending: list[bytes] = []
+    while block := stream.read(_BLOCK):
+        cut = block.rfind(b"\n") + 1
+        pending.append(block[:cut] if cut else block)
+        if cut:
+            yield b"".join(pending)
+            pending = [block[cut:]]
+        elif len(pending) * _BLOCK > _LONGEST_ROW:
+            raise StoreError(f"{name} has a line of more than {_LONGEST_ROW >> 20} MiB", "are its lines separated?")
+    if rest := b"".join(pending):
+        yield rest
