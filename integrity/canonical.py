@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -25,6 +26,7 @@ __all__ = ["ENCODING_VERSION", "Values", "check_readable", "encode", "read", "re
 
 ENCODING_VERSION = 1
 SEPARATOR = "\x1f"
+_NUMBERS = pl.Series([str(i) for i in range(4096)], dtype=pl.String)
 _TRIMMED = " \t\n\v\f\r"  # U+0020 and U+0009-000D; str.strip() would take more, Polars' default others
 #: Between these years chrono-tz (Polars) and zoneinfo (Python) hold the same rules; outside, zoneinfo decides alone.
 _SAME_ZONES = (0, 2_145_916_800_000_000)  # 1970-01-01 .. 2038-01-01, microseconds
@@ -61,17 +63,26 @@ def encode(values: Sequence[pl.Series]) -> pl.Series:
         ...     "a\\x1fbc\\x1f1\\x1f2", "\\x1f\\x1f-\\x1f0"]
         True
     """
-    frame = pl.DataFrame([series.alias(str(i)) for i, series in enumerate(values)])
     texts, lengths = [], []
-    for series in frame.get_columns():
-        text, length = pl.col(series.name), pl.col(series.name).str.len_bytes().cast(pl.String)
-        has_null = series.null_count() > 0
-        texts.append(text.fill_null("") if has_null else text)
-        lengths.append(length.fill_null("-") if has_null else length)
-    return frame.select(pl.concat_str([*texts, *lengths], separator=SEPARATOR)).to_series()
+    for i, series in enumerate(values):
+        length = _length(series)
+        if series.null_count():
+            series, length = series.fill_null(""), length.fill_null("-")
+        texts.append(series.alias(f"v{i}"))
+        lengths.append(length.alias(f"l{i}"))
+    return pl.DataFrame([*texts, *lengths]).select(pl.concat_str(pl.all(), separator=SEPARATOR)).to_series()
 
 
-def read(array: pa.Array, column: Column, zone: str | None = None) -> Values:
+def _length(text: pl.Series) -> pl.Series:
+    """UTF-8 octets of each value, as text. Most values are short, and a look-up is faster than writing numbers out."""
+    octets = text.str.len_bytes()
+    longest = octets.max()
+    if isinstance(longest, int) and longest < len(_NUMBERS):
+        return _NUMBERS.gather(octets)
+    return octets.cast(pl.String)
+
+
+def read(array: pa.Array[Any], column: Column, zone: str | None = None) -> Values:
     """Read one physical column as its declared type.
 
     Args:
@@ -94,7 +105,7 @@ def read(array: pa.Array, column: Column, zone: str | None = None) -> Values:
     return values
 
 
-def read_instants(array: pa.Array, column: Column, zone: str | None = None) -> Values:
+def read_instants(array: pa.Array[Any], column: Column, zone: str | None = None) -> Values:
     """Read a timestamp column; the result carries the instants too."""
     array = _flat(array)
     kind = _kind(array.type)
@@ -137,8 +148,8 @@ def check_readable(type_: pa.DataType, column: Column, name: str, where: str, zo
     Raises:
         StoreError: naming the column, both types and the way out.
     """
-    kind = _kind(type_.value_type if pa.types.is_dictionary(type_) else type_)
-    if kind == "timestamp" and type_.tz is None and column.type is ColumnType.TIMESTAMP and zone is None:
+    kind = _kind(type_.value_type if isinstance(type_, pa.DictionaryType) else type_)
+    if isinstance(type_, pa.TimestampType) and type_.tz is None and column.type is ColumnType.TIMESTAMP and zone is None:
         raise StoreError(
             f"column {name!r} of {where} holds naive timestamps, which are no instants",
             "say in which time zone they were written: timezone={side: 'Asia/Seoul'} or --timezone SIDE=UTC",
@@ -190,20 +201,20 @@ def _kind(type_: pa.DataType) -> str:
     return "mixed" if t.is_union(type_) else type_.__class__.__name__
 
 
-def _flat(array: pa.Array) -> pa.Array:
+def _flat(array: pa.Array[Any]) -> pa.Array[Any]:
     """One contiguous, dictionary-free array."""
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
-    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+    return array.dictionary_decode() if isinstance(array, pa.DictionaryArray) else array
 
 
-def _polars(array: pa.Array) -> pl.Series:
+def _polars(array: pa.Array[Any]) -> pl.Series:
     series = pl.from_arrow(array)
     assert isinstance(series, pl.Series)
     return series
 
 
-def _nulls(array: pa.Array) -> pl.Series:
+def _nulls(array: pa.Array[Any]) -> pl.Series:
     if pa.types.is_union(array.type):  # a union has no validity of its own: its members have
         return pl.Series([value is None for value in array.to_pylist()], dtype=pl.Boolean)
     return _polars(array.is_null())
@@ -212,7 +223,7 @@ def _nulls(array: pa.Array) -> pl.Series:
 # --- the slow path, and how the two are joined ------------------------------------------------------------------------
 
 
-def _one_by_one(array: pa.Array, column: Column, zone: str | None) -> Values:
+def _one_by_one(array: pa.Array[Any], column: Column, zone: str | None) -> Values:
     if pa.types.is_null(array.type):
         return Values(pl.Series([None] * len(array), dtype=pl.String))
     read_values = [canonical_value(value, column, zone) for value in _pylist(array)]
@@ -221,7 +232,7 @@ def _one_by_one(array: pa.Array, column: Column, zone: str | None) -> Values:
     return Values(text, pl.Series(unreadable, dtype=pl.Boolean) if any(unreadable) else None)
 
 
-def _blend(array: pa.Array, column: Column, zone: str | None, fast: pl.Series, good: pl.Series | None) -> Values:
+def _blend(array: pa.Array[Any], column: Column, zone: str | None, fast: pl.Series, good: pl.Series | None) -> Values:
     """Take ``fast`` where ``good`` (or null, for NULL) and read the other rows one by one."""
     if good is None or (rest := ~good.fill_null(True)).sum() == 0:
         return Values(fast)
@@ -237,13 +248,13 @@ def _scatter(target: pl.Series, where: pl.Series, values: pl.Series) -> pl.Serie
     return target.scatter(where.arg_true(), values)
 
 
-def _raw(array: pa.Array, where: pl.Series) -> pl.Series:
+def _raw(array: pa.Array[Any], where: pl.Series) -> pl.Series:
     """The raw text of some rows, marked as unreadable."""
     rows = array.take(pa.array(where.arg_true().to_numpy()))
     return pl.Series([str(Unreadable.of(value)) for value in _pylist(rows)], dtype=pl.String)
 
 
-def _pylist(array: pa.Array) -> list[object]:
+def _pylist(array: pa.Array[Any]) -> list[object]:
     try:
         return list(array.to_pylist())
     except (ValueError, OverflowError):  # a timestamp beyond Python's years
@@ -252,19 +263,19 @@ def _pylist(array: pa.Array) -> list[object]:
 
 # --- bulk readers: the values of the rows in common form, and which rows those are (None: all) ------------------------
 
-_Bulk = Callable[[pa.Array, Column], tuple[pl.Series, pl.Series | None]]
+_Bulk: TypeAlias = "Callable[[pa.Array[Any], Column], tuple[pl.Series, pl.Series | None]]"
 
 
-def _bulk_text(array: pa.Array, column: Column) -> tuple[pl.Series, pl.Series | None]:
+def _bulk_text(array: pa.Array[Any], column: Column) -> tuple[pl.Series, pl.Series | None]:
     return _polars(array).cast(pl.String), None
 
 
-def _bulk_integer_text(array: pa.Array, column: Column) -> tuple[pl.Series, pl.Series | None]:
+def _bulk_integer_text(array: pa.Array[Any], column: Column) -> tuple[pl.Series, pl.Series | None]:
     text = _polars(array)
     return text, text.str.contains(r"^(?:0|-?[1-9][0-9]*)$")
 
 
-def _bulk_integer(array: pa.Array, column: Column) -> tuple[pl.Series, pl.Series | None]:
+def _bulk_integer(array: pa.Array[Any], column: Column) -> tuple[pl.Series, pl.Series | None]:
     series = _polars(array)
     if series.dtype == pl.Boolean:
         series = series.cast(pl.Int8)
@@ -272,17 +283,17 @@ def _bulk_integer(array: pa.Array, column: Column) -> tuple[pl.Series, pl.Series
     return text, series.is_in([0, 1]) if column.type is ColumnType.BOOLEAN else None
 
 
-def _bulk_date(array: pa.Array, column: Column) -> tuple[pl.Series, pl.Series | None]:
+def _bulk_date(array: pa.Array[Any], column: Column) -> tuple[pl.Series, pl.Series | None]:
     return _polars(array.cast(pa.date32())).to_physical().cast(pl.String), None
 
 
-def _bulk_date_text(array: pa.Array, column: Column) -> tuple[pl.Series, pl.Series | None]:
+def _bulk_date_text(array: pa.Array[Any], column: Column) -> tuple[pl.Series, pl.Series | None]:
     text = _polars(array)
     days = text.str.to_date("%Y-%m-%d", strict=False).to_physical().cast(pl.String)
     return days, text.str.contains("^[0-9]{4}-[0-9]{2}-[0-9]{2}$") & days.is_not_null()
 
 
-def _bulk_decimal(array: pa.Array, column: Column) -> tuple[pl.Series, pl.Series | None]:
+def _bulk_decimal(array: pa.Array[Any], column: Column) -> tuple[pl.Series, pl.Series | None]:
     if pa.types.is_integer(array.type):
         return _decimal_of(_polars(array).cast(pl.String), "", column.scale or 0)
     wide = array.type.bit_width > 128  # Polars' decimals end at 38 digits
@@ -290,7 +301,7 @@ def _bulk_decimal(array: pa.Array, column: Column) -> tuple[pl.Series, pl.Series
     return _decimal_of(text, "." if array.type.scale > 0 else "", column.scale or 0)
 
 
-def _bulk_decimal_text(array: pa.Array, column: Column) -> tuple[pl.Series, pl.Series | None]:
+def _bulk_decimal_text(array: pa.Array[Any], column: Column) -> tuple[pl.Series, pl.Series | None]:
     return _decimal_of(_polars(array), ".", column.scale or 0)
 
 
@@ -306,7 +317,7 @@ def _decimal_of(text: pl.Series, point: str, scale: int) -> tuple[pl.Series, pl.
     return digits.to_series(), good
 
 
-def _bulk_float(array: pa.Array, column: Column) -> tuple[pl.Series, pl.Series | None]:
+def _bulk_float(array: pa.Array[Any], column: Column) -> tuple[pl.Series, pl.Series | None]:
     series = _polars(array.cast(pa.float64()))
     if not column.exact:
         places = column.decimals or 0
@@ -320,17 +331,17 @@ def _bulk_float(array: pa.Array, column: Column) -> tuple[pl.Series, pl.Series |
     return _hide(text, series.is_null()), None
 
 
-def _bulk_binary(array: pa.Array, column: Column) -> tuple[pl.Series, pl.Series | None]:
+def _bulk_binary(array: pa.Array[Any], column: Column) -> tuple[pl.Series, pl.Series | None]:
     return _polars(array.cast(pa.large_binary())).bin.encode("hex"), None
 
 
-def _bulk_uuid_text(array: pa.Array, column: Column) -> tuple[pl.Series, pl.Series | None]:
+def _bulk_uuid_text(array: pa.Array[Any], column: Column) -> tuple[pl.Series, pl.Series | None]:
     text = _polars(array)
     return text, text.str.contains("^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$")
 
 
-def _bulk_uuid(array: pa.Array, column: Column) -> tuple[pl.Series, pl.Series | None]:
-    if isinstance(array.type, pa.UuidType):
+def _bulk_uuid(array: pa.Array[Any], column: Column) -> tuple[pl.Series, pl.Series | None]:
+    if isinstance(array, pa.ExtensionArray):
         array = array.storage
     raw = _polars(array.cast(pa.large_binary()))
     text = raw.bin.encode("hex").str.replace("^(.{8})(.{4})(.{4})(.{4})(.{12})$", "$1-$2-$3-$4-$5")
@@ -381,7 +392,7 @@ def _declared(text: pl.Series, column: Column) -> pl.Series:
 # --- time -------------------------------------------------------------------------------------------------------------
 
 
-def _micros(array: pa.Array) -> pl.Series:
+def _micros(array: pa.Array[Any]) -> pl.Series:
     """Physical timestamps as microseconds (wall-clock ones if the type has no zone); nanoseconds are floored."""
     unit = array.type.unit
     ticks = _polars(array.view(pa.int64()))

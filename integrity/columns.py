@@ -76,7 +76,7 @@ class Form(StrEnum):
     BUILT = "built"
 
 
-class Refusal(ValueError):
+class Refusal(ValueError):  # noqa: N818 - it becomes a ContractError, and is never seen
     """A declaration that cannot be meant.
 
     Args:
@@ -443,12 +443,12 @@ def _named(value: object) -> dict[str, object]:
         for name in names:
             if names.count(name) > 1:
                 raise Refusal(f"column {quoted(name)} is listed twice", "list it once")
-        return dict.fromkeys(names, "text")
+        value = dict.fromkeys(names, "text")
     if not isinstance(value, Mapping):
         raise Refusal(
             f"is a mapping of columns to types, not {quoted(value)}", "write for example {message_id: text}"
         )
-    # Sorted by code point, as in the canonical text: what is the same contract is written the same.
+    # By code point, as in the canonical text: what is the same contract reads the same.
     return {name: value[name] for name in sorted(map(_column_name, value))}
 
 
@@ -531,7 +531,9 @@ def in_words(
 
 def refusals_of(error: ValidationError, model: type[BaseModel]) -> list[Refusal]:
     """Return the errors of the machinery, which checked this model, as refusals with their whole keys."""
-    return [refusal for found in error.errors(include_url=False) for refusal in _refusals(found, model)]
+    # A key that is unknown first: where it is misspelt, the one that it should be is missing as well.
+    found = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
+    return [refusal for each in found for refusal in _refusals(each, model)]
 
 
 def _refusals(found: Mapping[str, Any], model: type[BaseModel]) -> list[Refusal]:

@@ -89,7 +89,7 @@ def compare(
         breaks: Where the breaks go, in the columns of :func:`integrity.breaks.form`.
         progress: Hears what is being done.
     """
-    contract, keys = case.contract, case.batch_columns
+    keys = case.batch_columns
     sieve = outcomes.accepted
     with Spool() as source_remarks, Spool() as destination_remarks:
         progress.step("reading both sides for their control totals")
@@ -99,17 +99,18 @@ def compare(
             progress,
         )
         totals = [m.totals for m in measured]
-        agree = _agreement(*totals, case).with_columns(_is_open(case).alias("open"))
+        agree = _agreement(totals[0], totals[1], case).with_columns(_is_open(case).alias("open"))
         differing = agree.filter("differs")
         if measured[0].accounted is not None and measured[0].accounted.height:
             present = agree.filter(~pl.col("differs")).join(measured[0].accounted, on=keys, how="semi", nulls_equal=True)
             differing = pl.concat([differing, present])
-        located = isinstance(source, Reader) and isinstance(destination, Reader)
         found = None
-        if located and differing.height:
-            assert isinstance(source, Reader) and isinstance(destination, Reader)
+        located = False
+        if isinstance(source, Reader) and isinstance(destination, Reader):
+            located = True
             chosen = differing.select(*keys, pl.col("open").alias("__open"))
-            found = _Search(source, destination, outcomes, case, chosen, breaks, progress).run()
+            if differing.height:
+                found = _Search(source, destination, outcomes, case, chosen, breaks, progress).run()
         settled = agree.join(differing, on=keys, how="anti", nulls_equal=True)
         remarks = _remark(source_remarks, destination_remarks, settled, case, breaks)
     unread = [role for role, side in (("source", source), ("destination", destination)) if isinstance(side, ControlTotals)]
@@ -171,10 +172,9 @@ class _Search:
                 self.progress,
             )
             sieve = Sieve()
-            for pair in together(here, there):
-                sieve.add(suspects(*pair, case, self.outcomes.accepted))
-            for pair in together(here, there):
-                counts.append(self._settle(*pair, sieve, tallies))
+            for source, destination in together(here, there):
+                sieve.add(suspects(source, destination, case, self.outcomes.accepted))
+            counts += [self._settle(source, destination, sieve, tallies) for source, destination in together(here, there)]
         if not sieve.empty:
             counts += self._look(sieve, tallies)
         frames = [tally.finish(None) for tally in tallies]
@@ -276,19 +276,19 @@ def _assemble(
     exclusions: dict[tuple[str, str], int] = Counter()
     for side, of in zip(("source", "destination"), totals, strict=True):
         exclusions.update({(side, name): count for name, count in of.exclusions.items()})
-    sides = [[first] for first in firsts]
+    parts = [[first] for first in firsts]
     if found is not None:
         counts.append(found.counts.select(*keys, *COUNTED))
-        for side, frame in zip(sides, (found.source, found.destination), strict=True):
-            side.append(frame.drop("repeats"))
+        for part, frame in zip(parts, (found.source, found.destination), strict=True):
+            part.append(frame.drop("repeats"))
         histogram = pl.concat([histogram, found.histogram.select(histogram.columns)])
     if unlocated is not None:
-        for side, frame in zip(sides, left, strict=True):
-            side.append(frame.join(unlocated, on=keys, how="semi", nulls_equal=True))
+        for part, frame in zip(parts, left, strict=True):
+            part.append(frame.join(unlocated, on=keys, how="semi", nulls_equal=True))
     merged = pl.concat(counts).group_by(keys).agg(pl.col(*COUNTED).sum())
     frames = []
-    for name, side in zip(("source", "destination"), sides, strict=True):
-        added = add_frames([f.with_columns(pl.lit(None, pl.Boolean).alias("repeats")) for f in side], keys).drop("repeats")
+    for name, part in zip(("source", "destination"), parts, strict=True):
+        added = add_frames([f.with_columns(pl.lit(None, pl.Boolean).alias("repeats")) for f in part], keys).drop("repeats")
         frames.append(added.rename({c: f"{name}_{c}" for c in added.columns if c not in keys}))
     batches = frames[0].join(frames[1], on=keys, how="full", coalesce=True, nulls_equal=True)
     batches = batches.join(merged, on=keys, how="full", coalesce=True, nulls_equal=True)
@@ -342,7 +342,7 @@ def _at_once(
     def ticker(side: str) -> Callable[[int], None]:
         def tick(count: int) -> None:
             if stop.is_set():
-                raise _Stopped
+                raise _StoppedError
             progress.rows(side, count)
 
         return tick
@@ -361,5 +361,5 @@ def _at_once(
     return futures[0].result(), futures[1].result()
 
 
-class _Stopped(Exception):
+class _StoppedError(Exception):
     """The other side failed: this one need not go on."""

@@ -348,9 +348,9 @@ class Contract(Part):
             ContractError: it cannot be read, or what it says cannot be meant.
 
         Example:
-            >>> Contract.from_text("{name: note, version: 0, identity: [note_id]}", "note.yaml")
+            >>> Contract.from_text("{name: note, version: 1, identity: [note_id], due: day}")
             Traceback (most recent call last):
-            integrity.errors.ContractError: note.yaml, line 1: version: is at least 1, not 0; write 1, for example
+            integrity.errors.ContractError: <text>, line 1: due: cannot be 'day'; write 'window'
         """
         promises, lines = _read_yaml(text, where)
         return cls._from_written(promises, where, lines)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 import polars_hash as plh
@@ -164,7 +164,10 @@ class Reader:
     # --- the rows --------------------------------------------------------------------------------------------------
 
     def frames(
-        self, wanted: Slice, excluded: Callable[[str, pl.DataFrame], None] | None = None, progress: Callable[[int], None] = int
+        self,
+        wanted: Slice,
+        excluded: Callable[[str, pl.DataFrame], None] | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> Iterator[pl.DataFrame]:
         """Yield the rows of one pass, chunk by chunk.
 
@@ -182,7 +185,8 @@ class Reader:
         columns = self.needed
         theirs = [self.theirs(name) for name in columns]
         for batch in self.store.stream(list(dict.fromkeys(theirs)), self._span(wanted)):
-            progress(batch.num_rows)
+            if progress is not None:
+                progress(batch.num_rows)
             if batch.num_rows == 0:
                 continue
             by_name = dict(zip(batch.schema.names, batch.columns, strict=True))
@@ -222,7 +226,7 @@ class _Chunk:
     """One record batch on its way to a frame; columns are read when first needed, on the rows that are left."""
 
     reader: Reader
-    arrays: dict[str, pa.Array]
+    arrays: dict[str, pa.Array[Any]]
     types: dict[str, Column]
     _read: dict[str, Values] = field(default_factory=dict)
 

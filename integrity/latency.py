@@ -34,14 +34,14 @@ def bucket_of(latency: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     # A float rounds up to the next power of two just below it: step back where the top bit is not there.
     exponent = np.where((latency >> exponent == 0) & (exponent > _BITS), exponent - 1, exponent)
     large = _LINEAR * (exponent - _BITS + 1) + (latency >> (exponent - _BITS)) - _LINEAR
-    return np.where(latency < _LINEAR, latency, large).astype(np.int64)
+    return np.asarray(np.where(latency < _LINEAR, latency, large), dtype=np.int64)
 
 
 def middle_of(bucket: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the middle of each bucket, in microseconds, rounded down."""
     shift = np.maximum(bucket // _LINEAR - 1, 0)
     low = np.where(bucket < _LINEAR, bucket, (bucket % _LINEAR + _LINEAR) << shift)
-    return (low + ((1 << shift) - 1) // 2).astype(np.int64)
+    return np.asarray(low + ((1 << shift) - 1) // 2, dtype=np.int64)
 
 
 def percentiles(histogram: pl.DataFrame, by: list[str], quantiles: dict[str, float]) -> pl.DataFrame:

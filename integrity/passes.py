@@ -48,10 +48,11 @@ class _Repeats:
         self.spool.add(frame.select(KEY, *self.columns))
 
     def batches(self) -> pl.DataFrame:
-        found = []
-        for part in self.spool.parts():
-            if part[KEY].n_unique() < part.height:
-                found.append(part.filter(pl.col(KEY).is_duplicated()).select(self.columns).unique())
+        found = [
+            part.filter(pl.col(KEY).is_duplicated()).select(self.columns).unique()
+            for part in self.spool.parts()
+            if part[KEY].n_unique() < part.height
+        ]
         return pl.concat(found).unique() if found else self.none
 
     @property
@@ -60,7 +61,7 @@ class _Repeats:
 
 
 def measure(
-    reader: Reader, remarks: Spool, *, outcomes: Sieve | None = None, progress: Progress = int
+    reader: Reader, remarks: Spool, *, outcomes: Sieve | None = None, progress: Progress | None = None
 ) -> Measured:
     """Read one side for its control totals.
 
@@ -109,7 +110,7 @@ def measure(
     return Measured(totals, remarks, pl.concat(accounted).unique() if accounted else None)
 
 
-def population(reader: Reader, wanted: Slice, tally: Tally, progress: Progress) -> Iterator[pl.DataFrame]:
+def population(reader: Reader, wanted: Slice, tally: Tally, progress: Progress | None) -> Iterator[pl.DataFrame]:
     """Yield the items of a pass less what the contract excludes and what is superseded, which ``tally`` counts."""
     frames = reader.frames(wanted, tally.left_out, progress)
     frames = (_timed(reader, frame) for frame in frames)
@@ -141,7 +142,7 @@ def newest(column: object, rows: pl.DataFrame, by: list[str]) -> pl.Series:
     return ranked.select(pl.col("__order").eq_missing(pl.col("__order").max().over(by))).to_series()
 
 
-def fingerprints(reader: Reader, batches: pl.DataFrame, spool: Spool, tally: Tally, progress: Progress = int) -> None:
+def fingerprints(reader: Reader, batches: pl.DataFrame, spool: Spool, tally: Tally, progress: Progress | None = None) -> None:
     """Read the rows of some batches again, as fingerprints only: what is needed to tell which identities differ."""
     amounts = [f"__a.{name}" for name in reader.contract.amounts]
     names = [KEY, *reader.batch_columns, "__w0", "__w1", *amounts, "__invalid", "__unproven"]
@@ -158,7 +159,7 @@ def _fingerprint_columns(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     return frame.select(names + (["__latency", *FLAGS] if "__latency" in frame.columns else []))
 
 
-def look(reader: Reader, keys: Sieve, spool: Spool, progress: Progress = int) -> None:
+def look(reader: Reader, keys: Sieve, spool: Spool, progress: Progress | None = None) -> None:
     """Read the rows of some identities with all their columns, wherever in time they lie."""
     wanted = Slice(keys=keys, content=True, bounded=False)
     spool.add(_timed(reader, reader.blank(wanted)).with_columns(pl.lit(True).alias("__inside")))

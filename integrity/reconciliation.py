@@ -22,7 +22,7 @@ from integrity.breaks import Case
 from integrity.canonical import ENCODING_VERSION
 from integrity.comparison import Compared, Progress, Quiet, compare
 from integrity.contracts import Assertion, Contract, contract
-from integrity.errors import ContractError, UsageError, did_you_mean
+from integrity.errors import BalanceError, ContractError, UsageError, did_you_mean
 from integrity.items import Reader, Role, micros, moment
 from integrity.outcomes import Outcomes
 from integrity.passes import measure as measure_side
@@ -31,8 +31,8 @@ from integrity.selftest import run_self_test
 from integrity.spool import Log, Spool
 from integrity.stores import open_store
 from integrity.totals import BATCH, ControlTotals
-from integrity.verdicts import Verdict, judge_batches, judge_run
-from integrity.windows import Window, format_duration
+from integrity.verdicts import judge_batches, judge_run
+from integrity.windows import format_duration
 
 __all__ = ["measure", "reconcile"]
 
@@ -127,7 +127,9 @@ def reconcile(
     frame = batch_frame(judged, compared.histogram, promise)
     totals = total_counts(frame)
     _check_rows(totals, breaks, judged)
-    recorded = {role: _recorded(side, compared, role, mapped, zones) for role, side in zip(roles, sides, strict=True)}
+    recorded: dict[str, SideRead] = {
+        role: _recorded(side, compared, role, mapped, zones) for role, side in zip(roles, sides, strict=True)
+    }
     versions = _versions()
     return Result(
         contract=promise,
@@ -371,8 +373,6 @@ def _check_rows(totals: dict[str, int], breaks: Log, batches: pl.DataFrame) -> N
     Raises:
         BalanceError: it does. A bug of ours.
     """
-    from integrity.errors import BalanceError
-
     if not batches["located"].all() or batches["repeats_unknown"].any():
         return
     rows: dict[str, int] = {}
@@ -473,5 +473,3 @@ def _spec(
     }
     return hashlib.sha256(json.dumps(spec, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
-
-_ = Verdict, Window

@@ -120,10 +120,12 @@ class Result:
     @property
     def batches(self) -> pd.DataFrame:
         """A pandas row a batch; times are UTC, latencies timedeltas, amounts exact. The untimed batch starts at NaT."""
+        import pandas as pd
+
         frame = self._batches.drop("__open").to_pandas(use_pyarrow_extension_array=False, types_mapper=_pandas_types)
         for name in self.contract.amounts:
             for side in ("source", "destination"):
-                frame[f"{side}_{name}"] = self._amounts(f"{side}_{name}", name)
+                frame[f"{side}_{name}"] = pd.Series(self._amounts(f"{side}_{name}", name), dtype=object)
         return frame
 
     def _amounts(self, column: str, amount: str) -> list[int | Decimal]:
@@ -200,6 +202,15 @@ class Result:
         if kinds:
             lines.append("  besides: " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()))
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+
+    @property
+    def break_count(self) -> int:
+        """How many breaks there are."""
+        return self._breaks.rows
+
+    def failing(self) -> pl.DataFrame:
+        """The batches that are neither good nor merely open, as Polars."""
+        return self._batches.filter(~pl.col("__open") & pl.col("verdict").is_in(["fail", "unverified", "pending"])).drop("__open")
 
     def balance(self) -> str:
         """The balance of the source, as a statement."""

@@ -11,12 +11,11 @@ import datetime as dt
 import secrets
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-import polars as pl
 import pyarrow as pa
 
 from integrity.breaks import Case
@@ -24,7 +23,7 @@ from integrity.columns import Column, ColumnType
 from integrity.comparison import Quiet, compare
 from integrity.contracts import Contract
 from integrity.errors import SelfTestError
-from integrity.items import Reader, moment
+from integrity.items import Reader, Role, moment
 from integrity.outcomes import Outcomes
 from integrity.spool import Log
 from integrity.stores.base import Span
@@ -68,10 +67,12 @@ def run_self_test(case: Case, real: Reader | None) -> str:
     planted = _Plants(case)
     filling = _sample(real) if real is not None else []
     sides = []
+    role: Role
     for role, rows in (("source", planted.source), ("destination", planted.destination)):
         batch = planted.batch(rows)
         store = _Shadow("self-test", "self-test", (*filling, batch))
-        sides.append(Reader(case.contract, role, store, case.as_of, zone=real.zone if real else None, timely=case.timely))  # type: ignore[arg-type]
+        zone = real.zone if real else None
+        sides.append(Reader(case.contract, role, store, case.as_of, zone=zone, timely=case.timely))
     found = Log()
     with Outcomes(case.contract, None) as none:
         compare(sides[0], sides[1], none, case, found, Quiet())
@@ -156,9 +157,9 @@ class _Plants:
         for name, column in self._columns.items():
             row[name] = _value(column, "self-test", 1)
         clock = self._contract.clock
-        for column in (clock.event, clock.processed, clock.changed) if clock else ():
-            if column is not None:
-                row[column.name] = self._event
+        for time in (clock.event, clock.processed, clock.changed) if clock else ():
+            if time is not None:
+                row[time.name] = self._event
         row[self.lead] = token
         self.tokens.append(token)
         if kind != "fine":
@@ -167,7 +168,7 @@ class _Plants:
         self.destination += [dict(row) for _ in range(there)]
 
     def batch(self, rows: list[dict[str, Any]]) -> pa.RecordBatch:
-        arrays = []
+        arrays: list[pa.Array[Any]] = []
         for name in self._names:
             column = self._columns.get(name)
             values = [row.get(name) for row in rows]
@@ -207,5 +208,3 @@ def _value(column: Column, word: str, number: int) -> Any:
         case _:
             return number
 
-
-_ = replace, pl

@@ -40,6 +40,7 @@ class Spool:
         self._limit = in_memory
         self._frames: list[pl.DataFrame] = []
         self._bytes = 0
+        self._sealed = False
         self._folder: Path | None = None
         self._open: dict[int, tuple[pa.OSFile, pa.ipc.RecordBatchStreamWriter]] = {}
         self._schema: pl.Schema | None = None
@@ -63,14 +64,13 @@ class Spool:
         self._schema = self._schema or frame.schema
         if frame.height == 0:
             return
+        assert not self._sealed, "a spool is read only when all is in it"
         self.rows += frame.height
-        if self.spilled:
-            self._write(frame)
-            return
         self._frames.append(frame)
         self._bytes += int(frame.estimated_size())
-        if self._bytes > self._limit:
+        if self._bytes > (self._limit // 3 if self.spilled else self._limit):
             self.spill()
+            self._flush()
 
     def spill(self) -> None:
         """Go to disk, and stay there."""
@@ -80,19 +80,18 @@ class Spool:
             self._folder = Path(tempfile.mkdtemp(prefix="integrity-"))
         except OSError as error:
             raise _no_room(self.rows, error) from error
-        for frame in self._frames:
-            self._write(frame)
-        self._frames.clear()
 
     def part(self, number: int) -> pl.DataFrame | None:
         """Return one part; ``None`` where it holds nothing. An unspilled spool has all its rows in part 0."""
         if not self.spilled:
             return pl.concat(self._frames) if number == 0 and self._frames else None
+        self._sealed = True
+        self._flush()
         self._close_writers()
         path = self._path(number)
         if not path.exists():
             return None
-        with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
+        with pa.OSFile(str(path), "rb") as file, pa.ipc.open_stream(file) as reader:
             frame = pl.from_arrow(reader.read_all())
         assert isinstance(frame, pl.DataFrame)
         return frame
@@ -112,10 +111,15 @@ class Spool:
         assert self._folder is not None
         return self._folder / f"{number:02d}.arrows"
 
-    def _write(self, frame: pl.DataFrame) -> None:
-        numbered = frame.with_columns((pl.col(KEY) % _PARTS).cast(pl.UInt8).alias("__part"))
+    def _flush(self) -> None:
+        """Write what waits in memory, in one go: many small writes would cost more than the rows."""
+        if not self._frames:
+            return
+        waiting = pl.concat(self._frames).with_columns((pl.col(KEY) % _PARTS).cast(pl.UInt8).alias("__part"))
+        self._frames.clear()
+        self._bytes = 0
         try:
-            for rows in numbered.partition_by("__part"):
+            for rows in waiting.partition_by("__part"):
                 table = rows.drop("__part").to_arrow()
                 number = rows["__part"][0]
                 if number not in self._open:
@@ -176,7 +180,7 @@ class Log:
             yield from self._frames
             return
         self._close()
-        with pa.OSFile(str(self._path)) as file, pa.ipc.open_stream(file) as reader:
+        with pa.OSFile(str(self._path), "rb") as file, pa.ipc.open_stream(file) as reader:
             for batch in reader:
                 frame = pl.from_arrow(batch)
                 assert isinstance(frame, pl.DataFrame)

@@ -300,7 +300,7 @@ class Tally:
             repeats: The batches in which an identity repeats; ``None`` where nobody looked.
         """
         keys = self._keys
-        schema = {**{name: pl.String for name in self._contract.partition}, BATCH: pl.Int64}
+        schema = {**dict.fromkeys(self._contract.partition, pl.String), BATCH: pl.Int64}
         merged = self._merged() if self._partial else pl.DataFrame(schema=schema)
         have = set(merged.columns)
         counts = [(pl.col(c) if c in have else pl.lit(0)).cast(pl.Int64).fill_null(0).alias(c) for c in COUNTS]

@@ -158,7 +158,8 @@ class Window:
         """Return the start of the window that holds this instant."""
         if self.timezone is None:
             return us - us % self.every
-        return max(start for start in map(self._starts_on, _days_around(us // DAY)) if start <= us)
+        near = [_first_instant(self.timezone, self._aligned(day)) for day in _days_around(us // DAY)]
+        return max(start for start in near if start <= us)
 
     def end_of(self, start_us: int) -> int:
         """Return the next boundary after this instant: the end of the window that it starts, or lies in."""
@@ -166,7 +167,7 @@ class Window:
             return start_us - start_us % self.every + self.every
         day = start_us // DAY - 1
         # By boundary, not by adding a day: a skipped date has the boundary of the date after it.
-        while (end := self._starts_on(day)) <= start_us:
+        while (end := _first_instant(self.timezone, self._aligned(day))) <= start_us:
             day += self.every // DAY
         return end
 
@@ -192,8 +193,8 @@ class Window:
             return events
         # zoneinfo is slow and the instants are many, but they lie on few days: ask for those, then search.
         days = (known // DAY).unique().to_list()
-        starts_on = {self._starts_on(near) for day in days for near in _days_around(day)}
-        boundaries = np.array(sorted(starts_on), dtype=np.int64)
+        dates = {self._aligned(near) for day in days for near in _days_around(day)}
+        boundaries = np.array([_first_instant(self.timezone, day) for day in sorted(dates)], dtype=np.int64)
         # Nulls take part as an instant that is there anyway, so that they add no boundary.
         instants = events.fill_null(known[0]).to_numpy()
         starts = boundaries[np.searchsorted(boundaries, instants, side="right") - 1]
@@ -201,10 +202,9 @@ class Window:
             pl.when(events.is_not_null()).then(pl.Series(events.name, starts, dtype=pl.Int64))
         ).to_series()
 
-    def _starts_on(self, day: int) -> int:
-        """Return the start of the window to which this local date belongs."""
-        assert self.timezone is not None
-        return _first_instant(self.timezone, day - day % (self.every // DAY))
+    def _aligned(self, day: int) -> int:
+        """Return the first date of the window to which a local date belongs."""
+        return day - day % (self.every // DAY)
 
 
 def _days_around(utc_day: int) -> tuple[int, int, int]:
@@ -248,7 +248,5 @@ def _first_instant(timezone: str, day: int) -> int:
 
 
 def _offset(local: datetime) -> int:
-    """Return how far this local time is ahead of UTC, in microseconds."""
-    offset = local.utcoffset()
-    assert offset is not None
-    return offset // timedelta(microseconds=1)
+    """Return how far the clock of this local time is ahead of UTC, in microseconds."""
+    return (local.utcoffset() or timedelta()) // timedelta(microseconds=1)

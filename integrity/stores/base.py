@@ -45,8 +45,11 @@ class Store(Protocol):
         location: The URL or path, without any password: what is recorded of this side.
     """
 
-    name: str
-    location: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def location(self) -> str: ...
 
     def columns(self) -> Sequence[str]:
         """Return the names of the columns that the store holds, as the store spells them.

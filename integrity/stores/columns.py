@@ -47,7 +47,7 @@ def unique_columns(labels: Iterable[object], where: str) -> list[str]:
 
 
 def plain_batches(batches: Iterable[pa.RecordBatch], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yield batches of at most ``CHUNK_ROWS`` rows with these columns, their encodings undone and their text checked."""
+    """Yield at most ``CHUNK_ROWS`` rows at a time of these columns, encodings undone and text checked."""
     for batch in batches:
         chosen = batch.select(list(columns))
         for start in range(0, chosen.num_rows, CHUNK_ROWS):

@@ -1,7 +1,8 @@
-"""How is a file of one format read, as Arrow, without reading more of it than is needed or less than is there?
+"""How is a file of one format read as Arrow: no more of it than is needed, and no less than is there?
 
-Parquet and Arrow carry their types; CSV and JSON Lines (``text_formats``) do not. A reader gets a :class:`Source`, which knows where
-the bytes are, and raises what went wrong as it is: ``files`` makes the sentence, because it knows what the file is called.
+Parquet and Arrow carry their types; CSV and JSON Lines (``text_formats``) do not. A reader gets a
+:class:`Source`, which knows where the bytes are, and raises what went wrong as it is: ``files`` makes the
+sentence, because it knows what the file is called.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ __all__ = ["Format", "Source", "arrow", "parquet"]
 class Source(Protocol):
     """The decompressed bytes of one file, as often as they are asked for."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
 
     def stream(self) -> AbstractContextManager[pa.NativeFile]:
         """Open it to be read once, from its start."""
@@ -40,8 +44,10 @@ class Format(NamedTuple):
 
     Attributes:
         columns: The names that a file has, each once.
-        batches: Rows with at least the asked columns. Checks that the file has them; a format whose rows may leave out what they
-            do not have checks only those that are not in the third argument, the names that an earlier file had.
+        batches: Rows with at least the asked columns. Checks that the file has them; a format whose rows may
+        leave out what they
+            do not have checks only those that are not in the third argument, the names that an earlier file
+            had.
         rowless: May a file be empty, and say nothing of its columns?
     """
 
@@ -89,8 +95,8 @@ _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND - _DAY
 def _may_hold(parquet_file: Any, group: int, span: Span) -> bool:
     """Tell whether a row group may hold a row of the span. Only a proof that it does not makes this false.
 
-    What has no readable time is always asked for. So it is read for one NULL, for a time out of the years 1 to 9999, or for a
-    local time near a change of its clocks, which that change may have made ambiguous.
+    What has no readable time is always asked for. So it is read for one NULL, for a time out of the years 1
+    to 9999, or for a local time near a change of its clocks, which that change may have made ambiguous.
     """
     bounds = _bounds(parquet_file, group, span.column)
     if bounds is None:
@@ -109,7 +115,7 @@ def _may_hold(parquet_file: Any, group: int, span: Span) -> bool:
 
 
 def _bounds(parquet_file: Any, group: int, column: str) -> tuple[int, int, bool] | None:
-    """Return the first and last time in microseconds, and whether they are instants; ``None`` if that is not certain."""
+    """Return the first and last time in microseconds and whether they are instants, if that is certain."""
     schema = parquet_file.metadata.schema
     for index in range(len(schema)):
         field = schema.column(index)
@@ -133,7 +139,7 @@ def _bounds(parquet_file: Any, group: int, column: str) -> tuple[int, int, bool]
 
 
 def _steady_offset(zone: str | None, first: int, last: int) -> int | None:
-    """Return the zone's offset from UTC in microseconds, if it is the same at all instants from first to last."""
+    """Return the zone's offset from UTC in microseconds, if it is the same from first to last."""
     if zone is None or last - first > 1_000 * _DAY:
         return None
     clock = ZoneInfo(zone)
@@ -168,8 +174,8 @@ def _arrow_batches(
         for batch in batches:
             chosen = batch.select(list(columns))
             for array in chosen.columns:
-                # The bytes of the file *are* the array here: a broken one would crash whoever looks at it. Text is checked for
-                # all formats alike, value by value.
+                # The bytes of the file *are* the array here: a broken one would crash whoever looks at it.
+                # Text is checked for all formats alike, value by value.
                 if not pa.types.is_string(array.type) and not pa.types.is_large_string(array.type):
                     array.validate(full=True)
             yield chosen

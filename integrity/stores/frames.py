@@ -1,11 +1,12 @@
 """How does a table that is already in memory become a store?
 
-pandas, Polars, Arrow and whatever else speaks Arrow's C stream protocol. None of them is imported here unless the caller
-already did, and none is copied whole: each pass converts ``CHUNK_ROWS`` rows at a time.
+pandas, Polars, Arrow and whatever else speaks Arrow's C stream protocol. None of them is imported here unless
+the caller already did, and none is copied whole: each pass converts ``CHUNK_ROWS`` rows at a time.
 
-**NULL in pandas.** pandas writes NULL as ``None``, ``NA``, ``NaT`` or the float NaN, and a float column cannot hold NULL but as
-NaN. It cannot tell the two apart, so neither can this: in pandas' float and object columns NaN *is* NULL. In Polars, in Arrow and
-in pandas' Arrow-backed columns NaN stays a float, and NULL is NULL.
+**NULL in pandas.** pandas writes NULL as ``None``, ``NA``, ``NaT`` or the float NaN, and a float column
+cannot hold NULL but as NaN. It cannot tell the two apart, so neither can this: in pandas' float and object
+columns NaN *is* NULL. In Polars, in Arrow and in pandas' Arrow-backed columns NaN stays a float, and NULL is
+NULL.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from integrity.errors import StoreError
-from integrity.stores.base import CHUNK_ROWS, Span
+from integrity.stores.base import CHUNK_ROWS, Span, Store
 from integrity.stores.columns import check_columns, plain_batches, unique_columns
 from integrity.stores.objects import arrow_column
 
@@ -26,7 +27,7 @@ __all__ = ["FrameStore", "frame_store"]
 
 
 class FrameStore:
-    """A table in memory. Each kind of table is a subclass, which says how to name its columns and slice its rows."""
+    """A table in memory. A subclass for each kind says how to name its columns and slice its rows."""
 
     def __init__(self, table: Any, name: str) -> None:
         self.name = name
@@ -34,7 +35,7 @@ class FrameStore:
         self._table = table
 
     def columns(self) -> Sequence[str]:
-        """Return the names of the columns; labels that are not text, as pandas has them, as ``str()`` of them."""
+        """Return the names of the columns; of labels that are not text, as in pandas, their ``str()``."""
         return unique_columns(self._labels(), self.name)
 
     def stream(self, columns: Sequence[str], span: Span | None = None) -> Iterator[pa.RecordBatch]:
@@ -51,7 +52,7 @@ class FrameStore:
 
 
 def frame_store(table: object) -> FrameStore | None:
-    """Return a store of a table in memory, or ``None`` if this is no table that can be streamed.
+    """Return a store of a table in memory, or ``None`` if this is no such table.
 
     Raises:
         StoreError: it can be streamed, but once only.
@@ -73,13 +74,13 @@ def frame_store(table: object) -> FrameStore | None:
         return _Polars(table, "Polars frame")
     if _is(table, "polars", "LazyFrame"):
         return _PolarsLazy(table, "Polars lazy frame")
-    if hasattr(table, "__arrow_c_stream__"):
+    if hasattr(table, "__arrow_c_stream__") and not isinstance(table, Store):
         return _ArrowStream(table, f"{type(table).__module__.partition('.')[0]} {type(table).__name__}")
     return None
 
 
 def _is(table: object, module: str, name: str) -> bool:
-    """Tell whether this is an instance of a class, without importing its module: who has one, has imported it."""
+    """Tell whether this is of a class whose module may not be imported: who has one, has imported it."""
     cls = getattr(sys.modules.get(module), name, None)
     return cls is not None and isinstance(table, cls)
 
@@ -108,7 +109,7 @@ class _ArrowDataset(FrameStore):
 
 
 class _ArrowStream(FrameStore):
-    """Anything with ``__arrow_c_stream__``. Whether it starts anew each time shows only when it is asked twice."""
+    """Anything with ``__arrow_c_stream__``. Whether it starts anew each time, only time shows."""
 
     _rows = 0
 
@@ -167,7 +168,7 @@ class _PolarsLazy(FrameStore):
 
 @contextlib.contextmanager
 def _polars_errors(name: str) -> Iterator[None]:
-    """Turn what a lazy query raises into a sentence: its files may be missing, its columns of another type."""
+    """Turn what a lazy query raises into a sentence: a file may be missing, a cast may fail."""
     try:
         yield
     except (sys.modules["polars"].exceptions.PolarsError, OSError) as error:
@@ -182,7 +183,8 @@ def _polars_batch(frame: Any) -> pa.RecordBatch:
 
 
 def _polars_array(series: Any) -> pa.Array[Any]:
-    # Polars hands Python objects to Arrow as the addresses they lie at, and 128-bit integers as a type of its own.
+    # Polars hands Python objects to Arrow as the addresses they lie at, and 128-bit integers as a type of its
+    # own.
     if not series.dtype.is_object() and series.dtype not in _polars_own_types():
         array: pa.Array[Any] = series.to_arrow()
         return array
@@ -225,7 +227,7 @@ def _pandas_array(series: Any) -> pa.Array[Any]:
         else:
             if isinstance(array, pa.ChunkedArray):
                 array = pa.concat_arrays(array.chunks)
-            if not isinstance(array, pa.ExtensionArray) or array.type == pa.uuid():
+            if not isinstance(array, pa.ExtensionArray) or isinstance(array, pa.UuidArray):
                 arrow: pa.Array[Any] = array
                 return arrow
             # Periods and intervals are bare numbers to Arrow; their values say what they are.

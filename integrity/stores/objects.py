@@ -1,18 +1,20 @@
 """How do Python values become one Arrow column?
 
-SQL cursors, JSON lines and pandas object columns hand over Python values, and a column of them need not be of one type.
-Arrow's own inference coerces (a date eats the time of a datetime, an int becomes a float) or raises. Here a column keeps
-its values: one native type where all values are of one kind, a dense union where they are not.
+SQL cursors, JSON lines and pandas object columns hand over Python values, and a column of them need not be of
+one type. Arrow's own inference coerces (a date eats the time of a datetime, an int becomes a float) or
+raises. Here a column keeps its values: one native type where all values are of one kind, a dense union where
+they are not.
 
 What is not kept as it is, because Arrow has no place for it:
 
-- Integers beyond 64 bits become their base-10 text, and so does the rest of a column of integers and text: integer text
-  reads the same as the integer, whatever a contract declares.
+- Integers beyond 64 bits become their base-10 text, and so does the rest of a column of integers and text:
+  integer text reads the same as the integer, whatever a contract declares.
 - Aware datetimes become instants in UTC.
-- A decimal of more than 76 digits becomes the float whose shortest text it is, if there is one: that is how a contract reads
-  such a float. Else it is unreadable.
-- Everything else (lists, mappings, times, text with lone surrogates, non-finite decimals, instants outside the years 1 to 9999)
-  becomes ``{"unreadable": "<its repr>"}``: it stays in the data, equals nothing readable, and stops nothing.
+- A decimal of more than 76 digits, or one like ``-0.0``, becomes the float whose shortest text it is, if
+  there is one: a float reads the same as its shortest text. Else it is unreadable.
+- Everything else (lists, mappings, times, text with lone surrogates, non-finite decimals, instants outside
+  the years 1 to 9999) becomes ``{"unreadable": "<its repr>"}``: it stays in the data, equals nothing
+  readable, and stops nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ import pyarrow as pa
 
 __all__ = ["UNREADABLE", "arrow_column"]
 
-#: The type of a union's member for values that Arrow cannot hold. ``to_pylist()`` gives ``{"unreadable": text}``.
+#: The type of a union's member for values that Arrow cannot hold. ``to_pylist()`` gives ``{"unreadable":
+#: text}``.
 UNREADABLE = pa.struct([("unreadable", pa.string())])
 
 _EPOCH = datetime(1970, 1, 1)
@@ -54,14 +57,15 @@ _TYPES: dict[str, pa.DataType] = {
     "unreadable": UNREADABLE,
 }
 
-#: A kind (a key of ``_TYPES``, or "digits" or "decimal", which are settled by the whole column) and what Arrow takes for it.
+#: A kind (a key of ``_TYPES``, or "digits" or "decimal", which are settled by the whole column) and what
+#: Arrow takes for it.
 _Read: TypeAlias = tuple[str, Any]
 
 
 def arrow_column(values: Sequence[object]) -> pa.Array[Any]:
-    """Return the values as one Arrow array; ``None``, ``pandas.NA`` and ``NaT`` are NULL, a float NaN stays a float.
+    """Return the values as one Arrow array. Never raises for what they are.
 
-    Never raises for what the values are.
+    ``None`` and pandas' ``NA`` and ``NaT`` are NULL; a float NaN stays a float.
 
     Example:
         >>> arrow_column([1, None]).type, arrow_column([2**64, "a"]).to_pylist()
@@ -97,6 +101,12 @@ def _datetimes(values: Sequence[Any]) -> pa.Array[Any]:
     raise TypeError("to be looked at one by one")
 
 
+def _decimals_at_once(values: Sequence[Any]) -> pa.Array[Any]:
+    if any(value is not None and not value and value.is_signed() for value in values):
+        raise TypeError("to be looked at one by one")  # Arrow's decimals have no minus zero
+    return pa.array(values)
+
+
 #: For columns of exactly one class: the whole column in one call, or an exception.
 _AT_ONCE: dict[type, Callable[[Sequence[Any]], pa.Array[Any]]] = {
     bool: lambda values: pa.array(values, pa.bool_()),
@@ -106,7 +116,7 @@ _AT_ONCE: dict[type, Callable[[Sequence[Any]], pa.Array[Any]]] = {
     bytes: lambda values: _array(values, pa.binary()),
     date: lambda values: pa.array(values, pa.date32()),
     datetime: _datetimes,
-    Decimal: lambda values: pa.array(values),
+    Decimal: _decimals_at_once,
     UUID: lambda values: pa.array(values, pa.uuid()),
 }
 
@@ -121,7 +131,7 @@ def _one_by_one(values: Sequence[object]) -> pa.Array[Any]:
             if reader is None:
                 reader = readers[cls] = _reader(cls)
             read.append(reader(value))
-        except Exception:  # noqa: BLE001 - a class of someone else may raise anything
+        except Exception:  # a class of someone else may raise anything
             read.append(_unreadable(value))
     read, types = _settled(read)
     kinds = types.keys() - {"null"}
@@ -132,7 +142,7 @@ def _one_by_one(values: Sequence[object]) -> pa.Array[Any]:
 
 
 def _settled(read: list[_Read]) -> tuple[list[_Read], dict[str, pa.DataType]]:
-    """Settle what depends on the whole column, and return the values with the Arrow type of each kind among them."""
+    """Settle what depends on the whole column; return the values and the Arrow type of each kind."""
     kinds = {kind for kind, _ in read}
     if "digits" in kinds or {"integer", "text"} <= kinds:
         # Not in a wider mixture: there an integer can stay one.
@@ -212,7 +222,8 @@ def _integer(value: int) -> _Read:
 
 
 def _base_ten(plain: int | str) -> str:
-    # str(int) refuses more than 4300 digits, and takes a time that grows with their square; Decimal does neither.
+    # str(int) refuses more than 4300 digits, and takes a time that grows with their square; Decimal does
+    # neither.
     return plain if isinstance(plain, str) else str(Decimal(plain))
 
 
@@ -243,11 +254,11 @@ def _decimal(value: Decimal) -> _Read:
     if not value.is_finite():
         return _unreadable(value)
     whole, scale = _size(value)
+    sign, digits, exponent = value.as_tuple()
+    if not value:
+        return ("float", -0.0) if sign and scale else ("decimal", Decimal(0))
     if whole + scale <= _DIGITS:
         return "decimal", value
-    sign, digits, exponent = value.as_tuple()
-    if not any(digits):
-        return "decimal", Decimal(0)
     significant = "".join(map(str, digits)).rstrip("0")
     shorter = Decimal(f"{'-' * sign}{significant}E{int(exponent) + len(digits) - len(significant)}")
     if sum(_size(shorter)) <= _DIGITS:
@@ -259,7 +270,7 @@ def _decimal(value: Decimal) -> _Read:
 def _size(value: Decimal) -> tuple[int, int]:
     """Return how many digits a decimal needs before and after its point."""
     _, digits, exponent = value.as_tuple()
-    assert isinstance(exponent, int)
+    exponent = int(exponent)  # a letter only where the value is not finite
     return max(len(digits) + exponent, 0), max(-exponent, 0)
 
 
@@ -278,7 +289,7 @@ def _numpy(value: Any) -> _Read:
 def _unreadable(value: object) -> _Read:
     try:
         text = repr(value).encode(errors="backslashreplace").decode()
-    except Exception:  # noqa: BLE001 - so may its repr
+    except Exception:  # so may its repr
         text = f"<{type(value).__module__}.{type(value).__qualname__}>"
     return "unreadable", {"unreadable": text}
 

@@ -1,13 +1,14 @@
-"""How are rows of text, CSV and JSON Lines, read without guessing at types and without taking a part for the whole?
+"""How are CSV and JSON Lines read without guessing at types, and without taking a part for the whole?
 
-**CSV** has no types, so all of it is text, for the contract to read. An empty field is NULL and ``""`` is the empty text, as
-PostgreSQL and Polars write them. UTF-8, commas, a header; line breaks inside quotation marks are part of the value.
+**CSV** has no types, so all of it is text, for the contract to read. An empty field is NULL and ``""`` is the
+empty text, as PostgreSQL and Polars write them. UTF-8, commas, a header; line breaks inside quotation marks
+are part of the value.
 
-**JSON Lines** has numbers, which are read exactly: integers of any length as integers, all others as decimals. A key that a line does
-not have is NULL.
+**JSON Lines** has numbers, which are read exactly: integers of any length as integers, all others as
+decimals. A key that a line does not have is NULL.
 
-Neither says where it ends, so what can be seen of an export that was cut short, or that ends in its own error message, is an error: a
-line with too few fields, quotation marks that are never closed, half an object.
+Neither says where it ends, so what can be seen of an export that was cut short, or that ends in its own error
+message, is an error: a line with too few fields, quotation marks that are never closed, half an object.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import secrets
 from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 from itertools import chain
-from typing import Any
+from typing import IO, Any, cast
 
 import pyarrow as pa
 
@@ -58,12 +59,13 @@ def _csv_batches(
                     done += batch.num_rows - skip
                     yield batch.slice(skip)
                 skip = max(skip - batch.num_rows, 0)
-            return
         except pa.ArrowInvalid as error:
             if "block size" in str(error) and block < _LONGEST_ROW:
                 block *= 8  # a row is longer than two blocks: anew, with longer ones
                 continue
             raise _csv_fault(source, error) from error
+        else:
+            return
 
 
 def _csv_pass(source: Source, columns: Sequence[str], block: int) -> Iterator[pa.RecordBatch]:
@@ -74,7 +76,7 @@ def _csv_pass(source: Source, columns: Sequence[str], block: int) -> Iterator[pa
         check_columns(columns, header, source.name)
         mark = secrets.token_hex(16)
         reader = arrow_csv.open_csv(
-            _Marked(rest, stream, ",".join([mark] * len(header))),
+            cast(IO[bytes], _Marked(rest, stream, ",".join([mark] * len(header)))),
             arrow_csv.ReadOptions(block_size=block, column_names=header),
             # A blank line is no row, unless there is one column only: then it is how NULL is written.
             arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(header) > 1),
@@ -94,14 +96,14 @@ def _csv_pass(source: Source, columns: Sequence[str], block: int) -> Iterator[pa
                 held = batch
         if held is None or any(column[-1].as_py() != mark for column in held.columns):
             raise StoreError(
-                f"{source.name} ends inside quotation marks: a part of it is missing, or one mark is never closed",
-                "export it again",
+                f"{source.name} ends inside quotation marks",
+                "a part of it is missing or one mark is never closed: export it again",
             )
         yield held.slice(0, held.num_rows - 1)
 
 
 class _Marked:
-    """A stream for pyarrow that ends with a row of ours, which shows whether the row before it was complete."""
+    """A stream for pyarrow that ends with a row of ours: it shows whether the row before was complete."""
 
     closed = False
 
@@ -175,7 +177,7 @@ def _csv_fault(source: Source, error: pa.ArrowInvalid) -> StoreError:
                     line, is_last = number, next(rows, None) is None
                     end = ", its last line," if is_last else ""
                     return StoreError(
-                        f"{source.name} line {line}{end} has {len(row)} fields and not {width}",
+                        f"{source.name} line {line}{end} has {len(row)} field{'s'[: len(row) > 1]} and not {width}",
                         "if it is the error message of an export, export it again"
                         if is_last
                         else "quote the values that contain commas, quotation marks or line breaks",
@@ -184,9 +186,8 @@ def _csv_fault(source: Source, error: pa.ArrowInvalid) -> StoreError:
             return StoreError(f"{source.name} line {number} is not UTF-8", "write it as UTF-8")
         except csv_module.Error:
             pass  # Python's own reader gives up earlier than pyarrow's: then without the line
-    # What pyarrow says may go on to quote the row.
-    reason = str(error).partition("\n")[0]
-    return StoreError(f"{source.name} is no sound CSV file: {re.sub(r'(got [0-9]+):.*', r'\1', reason)}")
+    reason = re.sub(r"(?s)(got [0-9]+):.*", r"\1", str(error))  # without the row, which it goes on to quote
+    return StoreError(f"{source.name} is no sound CSV file: {reason}", "export it again")
 
 
 csv = Format(_csv_columns, _csv_batches)
@@ -253,11 +254,13 @@ def _object(line: str, where: str) -> dict[str, Any]:
     try:
         row = _EXACT.decode(line)
     except _RepeatedKeyError as error:
-        raise StoreError(f"{where} has the key {error.args[0]!r} twice in one object", "write each key once") from error
+        raise StoreError(
+            f"{where} has the key {error.args[0]!r} twice in one object", "write each key once"
+        ) from error
     except json.JSONDecodeError as error:
         raise StoreError(
             f"{where} is not JSON: {error.msg} at character {error.pos + 1}",
-            "if it is the last line, the export was cut short or ends in its own error message: export it again",
+            "if it is the last line, the export was cut short or ends in its own error message: run it again",
         ) from error
     except RecursionError as error:
         raise StoreError(f"{where} is nested too deeply", "write a flat object") from error
@@ -316,6 +319,8 @@ def _blocks(stream: pa.NativeFile, name: str) -> Iterator[bytes]:
             yield b"".join(pending)
             pending = [block[cut:]]
         elif len(pending) * _BLOCK > _LONGEST_ROW:
-            raise StoreError(f"{name} has a line of more than {_LONGEST_ROW >> 20} MiB", "are its lines separated?")
+            raise StoreError(
+                f"{name} has a line of more than {_LONGEST_ROW >> 20} MiB", "are its lines separated?"
+            )
     if rest := b"".join(pending):
         yield rest

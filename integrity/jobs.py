@@ -1,0 +1,105 @@
+"""What should run? A job file names a contract and two stores, so that a scheduler needs one word.
+
+A job is the arguments of :func:`integrity.reconcile`, as YAML. Relative paths are relative to the folder in which the command
+runs, as they are in a shell.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from integrity.comparison import Progress
+from integrity.errors import UsageError, did_you_mean
+from integrity.reconciliation import reconcile
+from integrity.result import Result
+
+__all__ = ["Job"]
+
+_REQUIRED = ("contract", "source", "destination")
+_MAPPINGS = ("skip", "columns", "timezone")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One reconciliation, as a file says it.
+
+    Attributes:
+        contract: A built-in contract's name or a path.
+        source: A URL or path.
+        destination: A URL or path.
+        outcomes: A URL or path.
+        since: ISO 8601 with its offset.
+        until: ISO 8601 with its offset.
+        as_of: ISO 8601 with its offset.
+        skip: Promises left out, and why.
+        columns: For each side, their column names to ours.
+        timezone: For each side, how naive timestamps are read.
+        values: Whether differing values are shown.
+        json: Where the result is written.
+    """
+
+    contract: str
+    source: str
+    destination: str
+    outcomes: str | None = None
+    since: str | None = None
+    until: str | None = None
+    as_of: str | None = None
+    skip: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    timezone: Mapping[str, str] = field(default_factory=dict)
+    values: bool = False
+    json: str | None = None
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str]) -> Job:
+        """Read a job file.
+
+        Raises:
+            UsageError: it cannot be read, or a key is missing, unknown or of the wrong kind.
+        """
+        where = os.fspath(path)
+        try:
+            said = YAML(typ="safe", pure=True).load(Path(where).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            beside = [file.name for file in Path(where).parent.glob("*.y*ml")]
+            raise UsageError(f"there is no job file {where}", did_you_mean(Path(where).name, beside)) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"the job file {where} cannot be read: {error}", "name a readable YAML file") from error
+        except YAMLError as error:
+            line = getattr(getattr(error, "problem_mark", None), "line", -1) + 1
+            problem = getattr(error, "problem", None) or "it is no YAML"
+            raise UsageError(f"{where}, line {line}: {problem}", "correct it there") from error
+        if not isinstance(said, Mapping):
+            raise UsageError(f"{where}: a job is a mapping", "start with contract, source and destination")
+        known = {f.name for f in fields(cls)}
+        for key, value in said.items():
+            if key not in known:
+                raise UsageError(f"{where}: there is no key {key!r} in a job", did_you_mean(str(key), known))
+            wanted: type = Mapping if key in _MAPPINGS else bool if key == "values" else str
+            if not isinstance(value, wanted):
+                kind = {"Mapping": "a mapping", "bool": "true or false", "str": "text; write it in quotes"}[wanted.__name__]
+                raise UsageError(f"{where}: {key} is {value!r}", f"it has to be {kind}")
+        for key in _REQUIRED:
+            if key not in said:
+                raise UsageError(f"{where}: {key} is missing", f"add it, as in {key}: …")
+        return cls(**said)
+
+    def run(self, progress: Progress | None = None) -> Result:
+        """Reconcile, and write the JSON where the job wants it.
+
+        Raises:
+            IntegrityError: as :func:`integrity.reconcile` does.
+        """
+        arguments: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "json"}
+        result = reconcile(**arguments, progress=progress)
+        if self.json is not None:
+            result.to_json(self.json)
+        return result

@@ -1,0 +1,1 @@
+"""What does a person or another tool get to see of a result?"""

@@ -1,0 +1,160 @@
+"""What does somebody at a terminal see of a result, and of a run that takes a while?
+
+The summary and the first few breaks: never all of a million. Verdicts are words first and colours second, and nothing that
+came from the data can move the cursor or be taken for markup.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from types import TracebackType
+from typing import Self
+
+import polars as pl
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from integrity.result import Result
+
+__all__ = ["RowProgress", "plain", "show"]
+
+_COLOURS = {"pass": "green", "fail": "bold red", "unverified": "yellow", "pending": "cyan", "skipped": "dim"}
+_SHOWN = 12
+_OF_A_KIND = 3
+
+
+def plain(value: object, width: int = 48) -> str:
+    """Return a value of the data as one harmless line.
+
+    Example:
+        >>> plain("a\\x1b[31m\\nb"), plain(None)
+        ('a␛[31m␊b', '∅')
+    """
+    if value is None:
+        return "∅"
+    text = "".join(
+        chr(0x2400 + ord(c)) if ord(c) < 0x20 else "�" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c
+        for c in str(value)
+    )
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def verdict_text(verdict: str | None) -> Text:
+    """A verdict as a coloured word; nothing due is a dash."""
+    return Text(verdict or "–", style=_COLOURS.get(verdict or "", ""))
+
+
+def show(result: Result, console: Console) -> None:
+    """Print a result: verdicts, balance, the failing batches and the first breaks."""
+    style = _COLOURS[result.verdict.value]
+    console.print(Text(result.headline(), style=style), soft_wrap=True)
+    promises = Table.grid(padding=(0, 2))
+    for assertion, verdict in result.assertions.items():
+        promises.add_row("  " + assertion.value, verdict_text(verdict.value), Text(_why(result, assertion.value), style="dim"))
+    console.print(promises)
+    console.print(Text("  " + result.balance()), soft_wrap=True)
+    arrived = result.totals
+    parts = [f"{arrived[k]:,} {k}" for k in ("matched", "corrupt", "unverified", "duplicate", "extra") if arrived[k] or k == "matched"]
+    shifted = "" if not arrived["moved"] else f" ({arrived['moved']:,} of them in another batch)"
+    console.print(Text(f"  destination {arrived['destination_records']:,} = {' + '.join(parts)}{shifted}"), soft_wrap=True)
+    for exclusion in result.exclusions:
+        if exclusion["count"]:
+            console.print(
+                Text(f"  left out of the {exclusion['side']}: {exclusion['count']:,} {plain(exclusion['name'])} ({plain(exclusion['reason'], 90)})"),
+                soft_wrap=True,
+            )
+    _show_batches(result, console)
+    _show_breaks(result, console)
+    for note in result.notes:
+        console.print(Text(f"  note: {plain(note, 400)}", style="yellow"), soft_wrap=True)
+    console.print(Text(f"  self-test: {result.self_test}", style="dim"), soft_wrap=True)
+
+
+def _why(result: Result, assertion: str) -> str:
+    t, promise = result.totals, result.contract.timeliness
+    if assertion == "completeness":
+        return f"{t['lost']:,} lost, {t['duplicate']:,} duplicate"
+    if assertion == "accuracy":
+        return f"{t['corrupt']:,} corrupt" + (f", {t['unverified']:,} not comparable" if t["unverified"] else "")
+    if assertion == "validity":
+        return f"{t['extra']:,} extra, {t['invalid']:,} invalid"
+    if assertion == "timeliness" and promise is not None:
+        return f"{t['late']:,} late, {t['skewed']:,} skewed"
+    return ""
+
+
+def _show_batches(result: Result, console: Console) -> None:
+    failing = result.failing()
+    if not failing.height:
+        return
+    more = f" (first {_SHOWN} of {failing.height:,})" if failing.height > _SHOWN else ""
+    table = Table(title=f"batches that did not pass{more}", title_justify="left", box=None, padding=(0, 1), header_style="bold")
+    counts = [c for c in ("lost", "duplicate", "corrupt", "extra", "invalid", "late", "skewed", "unverified", "pending") if failing[c].sum()]
+    for name in (*result.contract.partition, "batch start (UTC)", "verdict"):
+        table.add_column(name, no_wrap=True)
+    for name in ("source", "destination", *counts):
+        table.add_column(name, justify="right")
+    for row in failing.head(_SHOWN).to_dicts():
+        start = row["batch_start"]
+        when = "untimed" if start is None and result.contract.clock else "all" if start is None else f"{start:%Y-%m-%d %H:%M:%S}"
+        cells = [plain(row[name], 24) for name in result.contract.partition]
+        numbers = [f"{row[n]:,}" if row[n] is not None else "?" for n in ("source_records", "destination_records", *counts)]
+        table.add_row(*cells, when, verdict_text(row["verdict"]), *numbers)
+    console.print(table)
+
+
+def _show_breaks(result: Result, console: Console) -> None:
+    first = next((pl.from_arrow(batch) for batch in result.iter_breaks() if batch.num_rows), None)
+    if not isinstance(first, pl.DataFrame):
+        return
+    # A few of each kind say more than many of one.
+    some = first.sort("batch_start", "kind", nulls_last=True, maintain_order=True)
+    rows = some.filter(pl.int_range(pl.len()).over("kind") < _OF_A_KIND).sort("kind", maintain_order=True).to_dicts()
+    total = result.break_count
+    more = f" (a few of each kind, of {total:,} in all)" if total > len(rows) else ""
+    table = Table(title=f"breaks{more}", title_justify="left", box=None, padding=(0, 1), header_style="bold")
+    table.add_column("kind", no_wrap=True)
+    for name in result.contract.identity:
+        table.add_column(name, overflow="ellipsis", no_wrap=True)
+    table.add_column("what", overflow="fold")
+    for row in rows:
+        said = [f"differs in {plain(row['differing'], 80)}" if row["differing"] else "", plain(row["reason"], 120) if row["reason"] else ""]
+        shown = [f"{plain(row[k], 60)}" for k in ("source_values", "destination_values") if row[k]]
+        what = "; ".join(part for part in [*said, " → ".join(shown)] if part)
+        table.add_row(Text(str(row["kind"])), *(Text(plain(row[name], 28)) for name in result.contract.identity), Text(what))
+    console.print(table)
+
+
+class RowProgress:
+    """Says on a terminal what a run is doing and how many rows it has read; silent where there is none."""
+
+    def __init__(self, console: Console) -> None:
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TextColumn("{task.fields[rows]}", style="dim"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting", rows="", total=None)
+        self._rows = {"source": 0, "destination": 0}
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def step(self, what: str) -> None:
+        self._rows = {"source": 0, "destination": 0}
+        self._bar.update(self._task, description=what, rows="")
+
+    def rows(self, side: str, count: int) -> None:
+        self._rows[side] += count
+        self._bar.update(self._task, rows=", ".join(f"{name} {n:,}" for name, n in self._rows.items() if n))
+

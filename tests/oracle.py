@@ -1,0 +1,714 @@
+"""A reconciler that is too dumb to be wrong in the same way: dicts, Counters and loops, read off DESIGN line by line.
+
+It takes rows as Python values and a contract as configuration, and says what :func:`integrity.reconcile` has to find. It
+shares no code with the engine. Where DESIGN leaves two readings, the one that was decided stands in a comment here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import hashlib
+import math
+import re
+import struct
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+from zoneinfo import ZoneInfo
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+US = dt.timedelta(microseconds=1)
+DAY = 86_400_000_000
+WORD = 2**64
+
+Values = Mapping[str, Any]
+BatchKey = tuple[Any, ...]  # the partition's canonical values, then the window's start in microseconds, or None
+
+
+# --- one canonical text per value ----------------------------------------------------------------------------------------
+
+
+class Unreadable(str):
+    """U+001A and the raw text of what does not read as its declared type."""
+
+
+def canonical(value: Any, column: Any, zone: str | None = None) -> str | None:
+    """Return the canonical value by DESIGN's table; ``None`` is NULL."""
+    if value is None:
+        return None
+    kind = column.type.value
+    text = {
+        "text": _text,
+        "integer": lambda v: _unscaled(v, 0, (int, decimal.Decimal)),
+        "boolean": _boolean,
+        "timestamp": lambda v: _timestamp(v, column.unit, zone),
+        "date": _date,
+        "decimal": lambda v: None if isinstance(v, bool) else _unscaled(v, column.scale, (int, float, decimal.Decimal)),
+        "float": lambda v: _float(v, column),
+        "binary": lambda v: v.hex() if isinstance(v, bytes) else None,
+        "uuid": _uuid,
+    }[kind](value)
+    if text is None:
+        text = Unreadable("\x1a" + (value.hex() if isinstance(value, bytes) else str(value)))
+    if kind == "text":
+        declared = _declared(text, column)
+        text = Unreadable(declared) if isinstance(text, Unreadable) else declared
+    return text
+
+
+def _declared(text: str, column: Any) -> str:
+    import unicodedata
+
+    if column.unicode:
+        text = unicodedata.normalize("NFC", text)
+    if column.newline:
+        text = re.sub("\r\n|\r", "\n", text)
+    if column.trim:
+        text = text.strip(" \t\n\v\f\r")
+    return text.casefold() if column.casefold else text
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, (str, uuid.UUID)):
+        return str(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _unscaled(value: Any, scale: int, numbers: tuple[type, ...]) -> str | None:
+    """The exact number times 10**scale, if that is whole."""
+    if isinstance(value, str):
+        if not re.fullmatch(r"[+-]?[0-9]+" if float not in numbers else r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", value):
+            return None
+        exact = Fraction(value if value[-1] != "." else value[:-1])
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        exact = Fraction(repr(value))  # a float by its shortest text
+    elif isinstance(value, numbers):
+        if isinstance(value, decimal.Decimal) and not value.is_finite():
+            return None
+        exact = Fraction(value)
+    else:
+        return None
+    whole = exact * 10**scale
+    return str(whole.numerator) if whole.denominator == 1 else None
+
+
+def _boolean(value: Any) -> str | None:
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return str(int(value.lower() == "true"))
+    number = _unscaled(value, 0, (int, decimal.Decimal))
+    return number if number in ("0", "1") else None
+
+
+def _timestamp(value: Any, unit: str, zone: str | None) -> str | None:
+    if isinstance(value, str):
+        if not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}", value):
+            return None
+        try:
+            value = dt.datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if not isinstance(value, dt.datetime):
+        return None
+    if value.tzinfo is None:
+        if zone is None:
+            return None
+        meant = set()  # every instant at which the clock on the wall showed this
+        for fold in (0, 1):
+            instant = value.replace(tzinfo=ZoneInfo(zone), fold=fold).astimezone(dt.UTC)
+            if instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None, fold=0) == value:
+                meant.add(instant)
+        if len(meant) != 1:
+            return None
+        value = meant.pop()
+    us = (value - EPOCH) // US
+    size = {"us": 1, "ms": 1_000, "s": 1_000_000}[unit]
+    return str(us // size * size)
+
+
+def _date(value: Any) -> str | None:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        try:
+            value = dt.date.fromisoformat(value)
+        except ValueError:
+            return None
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        return str((value - dt.date(1970, 1, 1)).days)
+    return None
+
+
+def _float(value: Any, column: Any) -> str | None:
+    if not isinstance(value, float):
+        return None
+    if column.exact:
+        return struct.pack(">d", value).hex()
+    if not math.isfinite(value):
+        return None
+    return str(round(Fraction(value) * 10**column.decimals))  # Fraction rounds half to even, exactly
+
+
+def _uuid(value: Any) -> str | None:
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if isinstance(value, bytes) and len(value) == 16:
+        return str(uuid.UUID(bytes=value))
+    if isinstance(value, str) and re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value):
+        return value.lower()
+    return None
+
+
+def encode(values: Iterable[str | None]) -> str:
+    """Return the one text of canonical values: the values, then their octet lengths, all joined by U+001F."""
+    known = list(values)
+    lengths = ["-" if value is None else str(len(value.encode())) for value in known]
+    return "\x1f".join([*("" if value is None else value for value in known), *lengths])
+
+
+def words(text: str) -> tuple[int, int]:
+    """Return the two words of a text's fingerprint."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return int.from_bytes(digest[:8]), int.from_bytes(digest[8:16])
+
+
+def hash_total(texts: Iterable[str]) -> str:
+    """Return the hash total of some items, as a result writes it."""
+    first = second = 0
+    for text in texts:
+        one, two = words(text)
+        first, second = (first + one) % WORD, (second + two) % WORD
+    return f"sum128:{first:016x}{second:016x}"
+
+
+# --- batches -------------------------------------------------------------------------------------------------------------
+
+
+def window_start(us: int, window: Any) -> int:
+    """Return the start of an instant's window; local ones only for zones that keep their midnights."""
+    if window.timezone is None:
+        return us - us % window.every
+    assert window.every == DAY
+    local = (EPOCH + us * US).astimezone(ZoneInfo(window.timezone))
+    midnight = dt.datetime.combine(local.date(), dt.time(), ZoneInfo(window.timezone))
+    return (midnight - EPOCH) // US
+
+
+def window_end(start: int, window: Any) -> int:
+    if window.timezone is None:
+        return start + window.every
+    local = (EPOCH + start * US).astimezone(ZoneInfo(window.timezone)).date() + dt.timedelta(days=1)
+    return (dt.datetime.combine(local, dt.time(), ZoneInfo(window.timezone)) - EPOCH) // US
+
+
+@dataclass(eq=False)
+class Row:
+    """An item as its side holds it."""
+
+    side: str
+    identity: tuple[str | None, ...]
+    text: str
+    content: dict[str, str | None]
+    event_text: str | None
+    event: int | None
+    processed: int | None
+    changed: int | None
+    future: bool
+    batch: BatchKey
+    inside: bool
+    broken: bool  # a NULL identity, an unreadable value, no event time
+    unproven: bool  # a digest is NULL
+    amounts: dict[str, int]
+    revision: str | None
+    excluded: bool
+    copy: int = 0  # which copy of its identity in the source, in the order of event time, then fingerprint
+
+    @property
+    def print(self) -> tuple[int, int]:
+        return words(self.text)
+
+
+@dataclass
+class Item:
+    """A pair, or a row that found no partner."""
+
+    status: str
+    source: Row | None
+    destination: Row | None
+
+    @property
+    def batch(self) -> BatchKey:
+        row = self.source or self.destination
+        assert row is not None
+        return row.batch
+
+
+@dataclass
+class Expected:
+    """What a reconciliation has to say.
+
+    Attributes:
+        breaks: How often each (kind, identity as shown, batch start, differing columns) is found.
+        batches: Batch to column of ``result.batches`` to value.
+        totals: As ``result.totals``.
+        assertions: Assertion to verdict.
+        verdict: Of the run.
+        latencies: Batch to the latencies in microseconds of the items that arrived and have one.
+    """
+
+    breaks: Counter[tuple[str, tuple[str | None, ...], int | None, frozenset[str]]] = field(default_factory=Counter)
+    batches: dict[BatchKey, dict[str, Any]] = field(default_factory=dict)
+    totals: dict[str, int] = field(default_factory=dict)
+    assertions: dict[str, str] = field(default_factory=dict)
+    verdict: str = ""
+    latencies: dict[BatchKey, list[int]] = field(default_factory=lambda: defaultdict(list))
+
+
+COUNTS = (
+    "source_records", "destination_records", "matched", "corrupt", "unverified", "lost", "accounted", "pending",
+    "duplicate", "extra", "moved_in", "moved_out", "late", "skewed", "unauthorized", "invalid", "excluded", "superseded",
+)  # fmt: skip
+ASSERTIONS = ("completeness", "accuracy", "validity", "timeliness", "authorization")
+ORDER = ("fail", "unverified", "pending", "pass")
+PAIRED = ("matched", "corrupt", "unverified")
+
+
+def worst(verdicts: Iterable[str | None]) -> str:
+    given = set(verdicts)
+    return next((verdict for verdict in ORDER if verdict in given), "unverified")
+
+
+# --- the reconciliation --------------------------------------------------------------------------------------------------
+
+
+class Oracle:
+    """One reconciliation. ``Oracle(...).expected()`` is what the engine must say.
+
+    Args:
+        contract: An ``integrity.Contract``, read as configuration only.
+        source: Rows as column to Python value.
+        destination: The same.
+        as_of: Microseconds.
+        outcomes: Rows of the identity and ``outcome``.
+        since: Microseconds, or ``None``.
+        until: The same.
+        skip: Assertions left out on purpose.
+        zones: Side to the zone of its naive timestamps.
+    """
+
+    def __init__(
+        self,
+        contract: Any,
+        source: Sequence[Values],
+        destination: Sequence[Values],
+        *,
+        as_of: int,
+        outcomes: Sequence[Values] | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        skip: Iterable[str] = (),
+        zones: Mapping[str, str] | None = None,
+    ) -> None:
+        self.contract, self.as_of, self.since, self.until = contract, as_of, since, until
+        self.skip, self.zones = set(skip), dict(zones or {})
+        self.clock = contract.clock
+        self.horizon = as_of + (self.clock.skew if self.clock else 0)
+        self.accepted = {
+            self._identity(row, "outcomes")
+            for row in outcomes or ()
+            if contract.outcomes and row["outcome"] in contract.outcomes.accept
+        }
+        self.found = Expected()
+        sides = []
+        for side, rows in (("source", source), ("destination", destination)):
+            read = [self._row(row, side) for row in rows]
+            for row in read:
+                if row.inside and row.excluded:
+                    self._batch(row.batch)["excluded"] += 1
+            sides.append(self._newest([row for row in read if not row.excluded]))
+        self.source, self.destination = sides
+        for side in sides:
+            for row in side:
+                if row.inside:
+                    self._batch(row.batch)
+        self._number_copies()
+
+    # --- reading
+
+    def _columns(self, side: str) -> dict[str, Any]:
+        """Every column that is read of a side, with its type."""
+        from types import SimpleNamespace
+
+        kind = SimpleNamespace
+        columns = dict(self.contract.columns)
+        if self.clock:
+            times = [self.clock.event]
+            times += [self.clock.processed] if side == "destination" and self.clock.processed else []
+            changes = side == "source" or (self.clock.changed and self.contract.latest_by == self.clock.changed.name)
+            times += [self.clock.changed] if self.clock.changed and changes else []
+            for time in times:
+                columns.setdefault(time.name, kind(type=kind(value="timestamp"), unit=time.unit))
+        return columns
+
+    def _identity(self, row: Values, side: str) -> tuple[str | None, ...]:
+        zone = self.zones.get(side)
+        return tuple(canonical(row[name], column, zone) for name, column in sorted(self.contract.identity.items()))
+
+    def _row(self, raw: Values, side: str) -> Row:
+        contract, zone = self.contract, self.zones.get(side)
+        columns = self._columns(side)
+        values = {name: canonical(raw[name], column, zone) for name, column in columns.items()}
+
+        def instant(column: Any) -> int | None:
+            text = values.get(column.name) if column else None
+            return None if text is None or isinstance(text, Unreadable) else int(text)
+
+        identity = self._identity(raw, side)
+        content = {name: values[name] for name in sorted(contract.content)}
+        event_text = values[self.clock.event.name] if self.clock else None
+        event = instant(self.clock.event) if self.clock else None
+        future = event is not None and event > self.horizon
+        start = window_start(event, contract.window) if contract.window and event is not None and not future else None
+        by_name = dict(zip(sorted(contract.identity), identity, strict=True))
+        partition = tuple(by_name[name] for name in contract.partition)
+        # Without a readable event time nobody can say that an item lies outside the run.
+        inside = event is None or (
+            (self.since is None or event >= self.since) and (self.until is None or event < self.until)
+        )
+        return Row(
+            side=side,
+            identity=identity,
+            text=encode([*identity, *([event_text] if self.clock else []), *content.values()]),
+            content=content,
+            event_text=event_text,
+            event=event,
+            processed=instant(self.clock.processed) if self.clock and side == "destination" else None,
+            changed=instant(self.clock.changed) if self.clock and side == "source" else None,
+            future=future,
+            batch=(*partition, start),
+            inside=inside,
+            broken=None in identity
+            or any(isinstance(value, Unreadable) for value in values.values())
+            or (self.clock is not None and event is None)
+            or (future and contract.timeliness is None),
+            unproven=any(column.evidence and content[name] is None for name, column in contract.content.items()),
+            amounts={
+                name: 0 if values[name] is None or isinstance(values[name], Unreadable) else int(values[name])
+                for name in contract.amounts
+            },
+            revision=values[contract.latest_by] if contract.latest_by else None,
+            excluded=any(self._is_out(exclusion, raw, side, columns) for exclusion in contract.exclude),
+        )
+
+    def _is_out(self, exclusion: Any, raw: Values, side: str, columns: dict[str, Any]) -> bool:
+        if exclusion.side not in (side, "both"):
+            return False
+        for name, allowed in exclusion.where.items():
+            column = columns.get(name)
+            wanted = {canonical(value, column) if column else value for value in allowed}
+            if (canonical(raw[name], column, self.zones.get(side)) if column else raw[name]) not in wanted:
+                return False
+        return True
+
+    def _newest(self, rows: list[Row]) -> list[Row]:
+        """With latest_by only the newest revision of each identity counts. A run knows the revisions inside its bounds."""
+        if self.contract.latest_by is None:
+            return rows
+        kind = self._columns("source")[self.contract.latest_by].type.value
+
+        def order(row: Row) -> tuple[bool, Any]:
+            if row.revision is None or isinstance(row.revision, Unreadable):
+                return False, 0
+            return True, row.revision if kind in ("text", "uuid", "binary") else int(row.revision)
+
+        groups = defaultdict(list)
+        for row in rows:
+            groups[row.identity, row.inside].append(row)
+        kept = []
+        for group in groups.values():
+            newest = max(map(order, group))
+            for row in group:
+                if order(row) == newest:
+                    kept.append(row)
+                elif row.inside:
+                    self._batch(row.batch)["superseded"] += 1
+        return kept
+
+    def _number_copies(self) -> None:
+        seen: Counter[Any] = Counter()
+        for row in sorted(self.source, key=_order_of_copies):
+            if row.inside:  # what a bounded run does not read, it cannot count
+                row.copy = seen[row.identity]
+                seen[row.identity] += 1
+
+    # --- matching
+
+    def _open(self, row: Row) -> bool:
+        start = row.batch[-1]
+        if self.contract.window is None or start is None:
+            return False
+        return window_end(start, self.contract.window) + self.contract.grace > self.as_of
+
+    def _unsettled(self, row: Row) -> bool:
+        return self._open(row) or (row.changed is not None and row.changed + self.contract.grace > self.as_of)
+
+    def _items(self) -> Iterable[Item]:
+        groups: dict[Any, tuple[list[Row], list[Row]]] = defaultdict(lambda: ([], []))
+        for row in self.source:
+            groups[row.identity][0].append(row)
+        for row in self.destination:
+            groups[row.identity][1].append(row)
+        for identity, (here, there) in groups.items():
+            known = bool(here)
+            if identity in self.accepted:
+                yield from (Item("accounted", row, None) for row in here)
+                here, known = [], False
+            equal, here, there = _pairs(here, there, lambda row: row.print)
+            for one, other in equal:
+                yield Item("unverified" if one.unproven or other.unproven else "matched", one, other)
+            leftover, here, there = _pairs(here, there, lambda row: ())
+            for one, other in leftover:
+                yield Item(self._of_pair(one, other), one, other)
+            for row in here:
+                yield Item("pending" if self._unsettled(row) else "lost", row, None)
+            for row in there:
+                yield Item("unsettled" if self._open(row) else "duplicate" if known else "extra", None, row)
+
+    def _of_pair(self, one: Row, other: Row) -> str:
+        if self._unsettled(one):
+            return "pending"
+        only_missing = one.event_text == other.event_text
+        for name, column in self.contract.content.items():
+            mine, theirs = one.content[name], other.content[name]
+            only_missing &= mine == theirs or (column.evidence and None in (mine, theirs))
+        return "unverified" if only_missing else "corrupt"
+
+    def expected(self) -> Expected:
+        texts: dict[tuple[str, BatchKey], list[str]] = defaultdict(list)
+        for item in self._items():
+            one, other = item.source, item.destination
+            here, there = one is not None and one.inside, other is not None and other.inside
+            if not here and not there:
+                continue
+            if item.status in ("pending", "unsettled"):
+                if here:
+                    self._count(one, "pending", texts)
+                if there:  # it mirrors something that a later run judges
+                    self._batch(other.batch)["excluded"] += 1
+                continue
+            # Of a pair whose source lies outside the run, the source's batch gets a line of its own.
+            if one is not None and (here or (there and item.status in PAIRED)):
+                self._count(one, item.status, texts)
+            if there:
+                if one is None:
+                    self._count(other, item.status, texts)
+                else:
+                    self._tally(other, texts)
+            if one is not None and other is not None and one.batch != other.batch:
+                self._batch(one.batch)["moved_out"] += 1
+                if there:
+                    self._batch(other.batch)["moved_in"] += 1
+            self._say(item)
+        for key, batch in self.found.batches.items():
+            for side in ("source", "destination"):
+                batch[f"{side}_hash"] = hash_total(texts[side, key])
+                for name in self.contract.amounts:
+                    batch[f"{side}_{name}"] /= Fraction(10 ** (self.contract.columns[name].scale or 0))
+        self._add_due_windows()
+        self._judge()
+        return self.found
+
+    def _count(self, row: Row, status: str, texts: Any) -> None:
+        self._batch(row.batch)[status] += 1
+        self._tally(row, texts)
+
+    def _tally(self, row: Row, texts: Any) -> None:
+        batch = self._batch(row.batch)
+        batch[f"{row.side}_records"] += 1
+        for name, amount in row.amounts.items():
+            batch[f"{row.side}_{name}"] += amount
+        texts[row.side, row.batch].append(row.text)
+
+    def _say(self, item: Item) -> None:
+        one, other = item.source, item.destination
+        if item.status in ("lost", "corrupt", "duplicate", "extra"):
+            self._break(item.status, item)
+        open_ = one is not None and self._open(one)
+        if not open_:
+            again = one is not None and one.copy > 0 and self.contract.unique and None not in one.identity
+            if again or any(row is not None and row.broken for row in (one, other)):
+                self._break("invalid", item)
+        if item.status not in PAIRED or self.clock is None or self.clock.processed is None:
+            return
+        assert one is not None
+        assert other is not None
+        batch = self._batch(item.batch)
+        latency = None if other.processed is None or one.event is None else other.processed - one.event
+        skewed = one.future or (latency or 0) < 0 or (other.processed is not None and other.processed > self.horizon)
+        promise = self.contract.timeliness
+        timely = promise is not None and "timeliness" not in self.skip and not open_
+        if skewed:
+            if timely:
+                self._break("skewed", item)
+            return
+        if latency is None:
+            batch["__unmeasured"] += 1
+            return
+        self.found.latencies[item.batch].append(latency)
+        batch["latency_max"] = latency if batch["latency_max"] is None else max(batch["latency_max"], latency)
+        if promise is not None:
+            batch["__on_time"] += latency <= promise.within
+            batch["__over"] += promise.never_over is not None and latency > promise.never_over
+            if timely and latency > promise.within:
+                self._break("late", item)
+
+    def _break(self, kind: str, item: Item) -> None:
+        one, other = item.source, item.destination
+        differing: set[str] = set()
+        if kind == "corrupt":
+            assert one is not None
+            assert other is not None
+            differing = {name for name in one.content if one.content[name] != other.content[name]}
+            if one.event_text != other.event_text:
+                differing.add(self.clock.event.name)
+        row = one or other
+        assert row is not None
+        shown = tuple(None if value is None else value.removeprefix("\x1a") for value in row.identity)
+        self.found.breaks[kind, shown, row.batch[-1], frozenset(differing)] += 1
+        if kind in ("late", "skewed", "invalid"):
+            self._batch(item.batch)[kind] += 1
+
+    # --- judging
+
+    def _batch(self, key: BatchKey) -> dict[str, Any]:
+        if key not in self.found.batches:
+            batch: dict[str, Any] = dict.fromkeys((*COUNTS, "__on_time", "__over", "__unmeasured"), 0)
+            batch |= {f"{side}_{name}": 0 for name in self.contract.amounts for side in ("source", "destination")}
+            batch |= {f"{side}_hash": hash_total([]) for side in ("source", "destination")}
+            self.found.batches[key] = batch | {"latency_max": None}
+        return self.found.batches[key]
+
+    def _add_due_windows(self) -> None:
+        """Idle windows are due where the contract says so: from the run's first to its last closed one."""
+        window, grace = self.contract.window, self.contract.grace
+        starts = [key[-1] for key in self.found.batches if key[-1] is not None]
+        if self.contract.due != "window" or (self.since is None and not starts):
+            return
+        start = self.since if self.since is not None else min(starts)
+        partitions = {key[:-1] for key in self.found.batches} if self.contract.partition else {()}
+        while window_end(start, window) + grace <= self.as_of and (self.until is None or start < self.until):
+            for partition in partitions:
+                self._batch((*partition, start))
+            start = window_end(start, window)
+
+    def _judge(self) -> None:
+        contract, batches = self.contract, self.found.batches
+        promised = ["completeness", "validity"] + (["accuracy"] if contract.content else [])
+        promised += ["timeliness"] if contract.timeliness else []
+        is_open = {}
+        for key, batch in batches.items():
+            start = key[-1]
+            timed = contract.window is not None and start is not None
+            is_open[key] = timed and window_end(start, contract.window) + contract.grace > self.as_of
+            batch["__due"] = batch["source_records"] - batch["accounted"] - batch["pending"]
+        closed = [batch for key, batch in batches.items() if not is_open[key]]
+        due, on_time, unmeasured = (sum(b[name] for b in closed) for name in ("__due", "__on_time", "__unmeasured"))
+        share = Fraction(contract.timeliness.ratio) if contract.timeliness else Fraction(0)
+        kept = due > 0 and Fraction(on_time, due) >= share
+        hope = due > 0 and Fraction(on_time + unmeasured, due) >= share
+        for key, batch in batches.items():
+            for assertion in ASSERTIONS:
+                if assertion not in promised:
+                    batch[assertion] = None
+                elif assertion in self.skip:
+                    batch[assertion] = "skipped"
+                elif is_open[key]:
+                    batch[assertion] = "pending"
+                elif assertion == "timeliness":
+                    batch[assertion] = self._timeliness(batch, kept, hope)
+                else:
+                    batch[assertion] = getattr(self, f"_{assertion}")(batch)
+            given = {batch[assertion] for assertion in ASSERTIONS}
+            ranked = worst(given) if given & set(ORDER) else ("skipped" if "skipped" in given else None)
+            batch["verdict"] = "pending" if is_open[key] else ranked
+            pairs = sum(batch[name] for name in PAIRED)
+            batch["completeness_ratio"] = Fraction(pairs, batch["__due"]) if batch["__due"] else None
+            timed_ratio = contract.timeliness is not None and batch["__due"] > 0
+            batch["timeliness_ratio"] = Fraction(batch["__on_time"], batch["__due"]) if timed_ratio else None
+        self.found.assertions = {
+            name: "skipped" if name in self.skip else worst(batch[name] for batch in closed) for name in promised
+        }
+        everything = set(self.found.assertions.values())
+        self.found.verdict = worst(everything) if closed else "unverified"
+        sums = {name: sum(batch[name] for batch in batches.values()) for name in COUNTS}
+        sums["moved"] = sums.pop("moved_out")
+        del sums["moved_in"]
+        self.found.totals = sums
+
+    def _completeness(self, batch: dict[str, Any]) -> str | None:
+        if batch["lost"] or batch["duplicate"]:
+            return "fail"
+        if not batch["source_records"] and not batch["destination_records"]:
+            return "unverified" if self.contract.due == "window" else None
+        if not batch["source_records"]:
+            return "unverified"
+        return "pending" if batch["pending"] else "pass"
+
+    def _accuracy(self, batch: dict[str, Any]) -> str | None:
+        if batch["corrupt"]:
+            return "fail"
+        if not batch["__due"]:
+            return "pending" if batch["pending"] else None
+        if all(column.carried for column in self.contract.content.values()):
+            return "unverified"
+        if batch["unverified"] or not batch["matched"]:
+            return "unverified"
+        return "pending" if batch["pending"] else "pass"
+
+    def _validity(self, batch: dict[str, Any]) -> str | None:
+        if batch["invalid"] or batch["extra"]:
+            return "fail"
+        return "pass" if batch["source_records"] or batch["destination_records"] else None
+
+    def _timeliness(self, batch: dict[str, Any], kept: bool, hope: bool) -> str | None:
+        missed = batch["__due"] - batch["__on_time"] - batch["__unmeasured"]
+        if batch["skewed"] or batch["__over"] or (missed > 0 and not hope):
+            return "fail"
+        if not batch["__due"]:
+            return "pending" if batch["pending"] else None
+        if batch["__unmeasured"] and (not kept or self.contract.timeliness.never_over is not None):
+            return "unverified"
+        return "pending" if batch["pending"] else "pass"
+
+
+def _last(value: Any) -> tuple[bool, Any]:
+    """Order with NULL last."""
+    return value is None, 0 if value is None else value
+
+
+def _order_of_copies(row: Row) -> tuple[Any, ...]:
+    return _last(row.event), row.print, _last(row.changed), row.broken
+
+
+def _order_of_pairing(row: Row) -> tuple[Any, ...]:
+    """By fingerprint, then processed time; what is still the same then is told apart by what was said of it."""
+    return row.print, _last(row.processed), _last(row.changed), row.broken
+
+
+def _pairs(
+    here: list[Row], there: list[Row], key: Any
+) -> tuple[list[tuple[Row, Row]], list[Row], list[Row]]:
+    """Pair the n-th row of each key with the n-th of the other side; return the pairs and both sides' leftovers."""
+    waiting = defaultdict(list)
+    for row in sorted(there, key=_order_of_pairing, reverse=True):
+        waiting[key(row)].append(row)
+    pairs, alone = [], []
+    for row in sorted(here, key=_order_of_pairing):
+        if waiting[key(row)]:
+            pairs.append((row, waiting[key(row)].pop()))
+        else:
+            alone.append(row)
+    return pairs, alone, [row for rows in waiting.values() for row in rows]
