@@ -1,53 +1,27 @@
 """Which batches differ, and what became of their items?
 
-Both sides are read at once for their totals. Batches that differ, or of which an item has to be looked at, are read again
-as fingerprints; identities that then differ are read a last time, whole and without the window, and matched. Whatever
-differs only because the two sides were read at two instants has gone away by then. What is reported of a batch are the
-counts and totals of the very rows that were matched.
+Both sides are read at once for their totals. What differs is searched for the items that make it differ. What is reported
+of a batch are the counts and totals of the very rows that were matched, and they balance, or nothing is reported.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 import polars as pl
 
-from integrity.breaks import COUNTED, Case, match, placed, remarked, suspects, wide
+from integrity.breaks import COUNTED, Case, placed, remarked, wide
 from integrity.errors import BalanceError
 from integrity.items import Reader
 from integrity.outcomes import Outcomes
-from integrity.passes import Measured, fingerprints, look, measure, newest
-from integrity.spool import KEY, Log, Sieve, Spool, together
-from integrity.totals import BATCH, ControlTotals, Tally, add_frames
+from integrity.passes import Measured, measure
+from integrity.search import Found, Progress, Search, at_once
+from integrity.spool import Log, Sieve, Spool, together
+from integrity.totals import BATCH, ControlTotals, add_frames
 
-__all__ = ["Compared", "Progress", "Quiet", "compare"]
-
-_T = TypeVar("_T")
-
-
-class Progress(Protocol):
-    """Hears what a long run is doing."""
-
-    def step(self, what: str) -> None:
-        """A new stage begins, said in words."""
-
-    def rows(self, side: str, count: int) -> None:
-        """So many more rows of a side were read."""
-
-
-class Quiet:
-    """Says nothing."""
-
-    def step(self, what: str) -> None:
-        pass
-
-    def rows(self, side: str, count: int) -> None:
-        pass
+__all__ = ["Compared", "compare"]
 
 
 @dataclass
@@ -93,7 +67,7 @@ def compare(
     sieve = outcomes.accepted
     with Spool() as source_remarks, Spool() as destination_remarks:
         progress.step("reading both sides for their control totals")
-        measured = _at_once(
+        measured = at_once(
             lambda tick: _measured(source, source_remarks, sieve, tick),
             lambda tick: _measured(destination, destination_remarks, None, tick),
             progress,
@@ -110,7 +84,8 @@ def compare(
             located = True
             chosen = differing.select(*keys, pl.col("open").alias("__open"))
             if differing.height:
-                found = _Search(source, destination, outcomes, case, chosen, breaks, progress).run()
+                search = Search(source, destination, outcomes, case, chosen, measured, breaks, progress)
+                found = search.quickly() or search.thoroughly()
         settled = agree.join(differing, on=keys, how="anti", nulls_equal=True)
         remarks = _remark(source_remarks, destination_remarks, settled, case, breaks)
     unread = [role for role, side in (("source", source), ("destination", destination)) if isinstance(side, ControlTotals)]
@@ -146,94 +121,6 @@ def _agreement(source: ControlTotals, destination: ControlTotals, case: Case) ->
     return both.select(*keys, (differs | unproven | pl.col("repeats").fill_null(False)).alias("differs"))
 
 
-@dataclass
-class _Search:
-    """The second and third pass: from differing batches to the items that make them differ."""
-
-    source: Reader
-    destination: Reader
-    outcomes: Outcomes
-    case: Case
-    chosen: pl.DataFrame
-    breaks: Log
-    progress: Progress
-
-    def run(self) -> _Found:
-        case, keys = self.case, self.case.batch_columns
-        batches = self.chosen.select(keys)
-        tallies = Tally(case.contract), Tally(case.contract)
-        counts: list[pl.DataFrame] = []
-        open_ = self.chosen.filter("__open").height
-        self.progress.step(f"reading {batches.height:,} differing batches again ({open_:,} still open)")
-        with Spool() as here, Spool() as there:
-            _at_once(
-                lambda tick: fingerprints(self.source, batches, here, tallies[0], tick),
-                lambda tick: fingerprints(self.destination, batches, there, tallies[1], tick),
-                self.progress,
-            )
-            sieve = Sieve()
-            for source, destination in together(here, there):
-                sieve.add(suspects(source, destination, case, self.outcomes.accepted))
-            counts += [self._settle(source, destination, sieve, tallies) for source, destination in together(here, there)]
-        if not sieve.empty:
-            counts += self._look(sieve, tallies)
-        frames = [tally.finish(None) for tally in tallies]
-        merged = pl.concat(counts).group_by(keys).agg(pl.col(*COUNTED).sum())
-        exclusions = [tally.exclusions for tally in tallies]
-        return _Found(batches, merged, frames[0][0], frames[1][0], frames[1][1], exclusions)
-
-    def _settle(self, here: pl.DataFrame, there: pl.DataFrame, sieve: Sieve, tallies: tuple[Tally, Tally]) -> pl.DataFrame:
-        """Count the rows of identities that nothing has to be said of: each has its equal on the other side."""
-        keys = self.case.batch_columns
-        sides = [side.filter(~sieve.holds(side[KEY])) for side in (here, there)]
-        for tally, side in zip(tallies, sides, strict=True):
-            if side.height:
-                tally.add(side)
-        if "__latency" in sides[1].columns and sides[1].height:
-            tallies[1].add_times(sides[1])
-        return wide(sides[0].select(*keys, pl.lit("matched").alias("what")), keys)
-
-    def _look(self, sieve: Sieve, tallies: tuple[Tally, Tally]) -> list[pl.DataFrame]:
-        """Read the identities that differ once more, whole and wherever in time they lie, and match them."""
-        self.progress.step("looking up the items that differ")
-        counts = []
-        with Spool() as here, Spool() as there:
-            _at_once(
-                lambda tick: look(self.source, sieve, here, tick),
-                lambda tick: look(self.destination, sieve, there, tick),
-                self.progress,
-            )
-            self.progress.step("matching them")
-            for *pair, ended in together(here, there, self.outcomes.spool):
-                source, destination = (self._scoped(side) for side in pair)
-                part, found = match(source, destination, ended.drop(KEY), self.case, tallies)
-                counts.append(part)
-                self.breaks.add(found)
-        return counts
-
-    def _scoped(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Mark the rows of this run's differing batches; keep the newest revisions where the contract says so."""
-        if self.case.contract.latest_by is not None:
-            column = self.case.contract.columns.get(self.case.contract.latest_by)
-            rows = rows.filter(newest(column, rows, ["__identity", "__inside"]))
-        placed = rows.join(self.chosen, on=self.case.batch_columns, how="left", nulls_equal=True)
-        return placed.with_columns(
-            (pl.col("__open").is_not_null() & pl.col("__inside")).alias("__scope"), pl.col("__open").fill_null(False)
-        )
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What the search found: counts and totals of the differing batches, of the rows that were matched."""
-
-    batches: pl.DataFrame
-    counts: pl.DataFrame
-    source: pl.DataFrame
-    destination: pl.DataFrame
-    histogram: pl.DataFrame
-    exclusions: list[Counter[str]]
-
-
 def _remark(source: Spool, destination: Spool, settled: pl.DataFrame, case: Case, breaks: Log) -> pl.DataFrame:
     """Write the breaks of closed batches that agree, and count them."""
     keys = case.batch_columns
@@ -255,7 +142,7 @@ def _assemble(
     totals: list[ControlTotals],
     settled: pl.DataFrame,
     unlocated: pl.DataFrame | None,
-    found: _Found | None,
+    found: Found | None,
     remarks: pl.DataFrame,
     unread: list[str],
     case: Case,
@@ -331,35 +218,3 @@ def _balance(batches: pl.DataFrame) -> None:
             f"the counts of {wrong.height} batches do not add up, the first one starting at {row[BATCH]}",
             "run it again; if it persists, please report it with the contract",
         )
-
-
-def _at_once(
-    first: Callable[[Callable[[int], None]], _T], second: Callable[[Callable[[int], None]], _T], progress: Progress
-) -> tuple[_T, _T]:
-    """Read both sides at the same time; if one fails or the person interrupts, the other stops at its next chunk."""
-    stop = threading.Event()
-
-    def ticker(side: str) -> Callable[[int], None]:
-        def tick(count: int) -> None:
-            if stop.is_set():
-                raise _StoppedError
-            progress.rows(side, count)
-
-        return tick
-
-    with ThreadPoolExecutor(2, thread_name_prefix="integrity") as pool:
-        futures = [pool.submit(work, ticker(side)) for work, side in ((first, "source"), (second, "destination"))]
-        try:
-            pending = set(futures)
-            while pending:
-                done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-        except BaseException:
-            stop.set()
-            raise
-    return futures[0].result(), futures[1].result()
-
-
-class _StoppedError(Exception):
-    """The other side failed: this one need not go on."""

@@ -27,6 +27,7 @@ from pydantic import Field, Strict, ValidationError, ValidationInfo, field_valid
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.representer import SafeRepresenter
 
 from integrity.columns import (
     AnyText,
@@ -384,6 +385,7 @@ class Contract(Part):
     def to_yaml(self) -> str:
         """Return the contract as YAML that reads as an equal one: without comments, defaults left out."""
         yaml = YAML(typ="safe", pure=True)
+        yaml.Representer = _Representer
         yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
         yaml.allow_unicode = True
         yaml.width = 120
@@ -553,7 +555,20 @@ class Contract(Part):
                 yield collision(("amounts", place), what, name, "result.batches")
 
 
-# ---- reading YAML ------------------------------------------------------------------------------------------
+# ---- YAML --------------------------------------------------------------------------------------------------
+
+
+class _Representer(SafeRepresenter):
+    """Writes text so that it reads as itself. By ruamel alone, a U+0085 or a bare ``:0`` would not."""
+
+    def represent_str(self, text: str) -> ScalarNode:
+        """Return text as YAML: bare where it is plain prose, else in double quotes with escapes."""
+        prose = re.fullmatch(r"\w[\w §.,;()/-]*", text)
+        node: ScalarNode = self.represent_scalar("tag:yaml.org,2002:str", text, style=None if prose else '"')
+        return node
+
+
+_Representer.add_representer(str, _Representer.represent_str)
 
 
 def _read_yaml(text: str, where: str) -> tuple[object, dict[Key, int]]:

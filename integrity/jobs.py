@@ -15,7 +15,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from integrity.comparison import Progress
+from integrity.search import Progress
 from integrity.errors import UsageError, did_you_mean
 from integrity.reconciliation import reconcile
 from integrity.result import Result

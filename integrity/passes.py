@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from integrity.items import Reader, Slice
 from integrity.latency import FLAGS, with_latency
-from integrity.spool import KEY, Sieve, Spool
+from integrity.spool import KEY, PREFIX_BITS, Sieve, Spool
 from integrity.totals import BATCH, ControlTotals, Tally
 
 __all__ = ["Measured", "fingerprints", "look", "measure", "newest"]
@@ -30,11 +32,16 @@ class Measured:
         totals: Its control totals.
         remarks: The rows of which something has to be said whatever the other side holds: invalid, late, skewed.
         accounted: The batches that hold an item of the outcomes sieve.
+        prefixes: The hash totals once more, two words by the leading bits of the identity hash: they say among which
+            identities two sides differ, before anything is read again.
+        flagged: The identities that have to be looked at whatever the other side holds.
     """
 
     totals: ControlTotals
     remarks: Spool
     accounted: pl.DataFrame | None = None
+    prefixes: npt.NDArray[np.uint64] | None = None
+    flagged: Sieve = field(default_factory=Sieve)
 
 
 @dataclass
@@ -47,17 +54,15 @@ class _Repeats:
     def add(self, frame: pl.DataFrame) -> None:
         self.spool.add(frame.select(KEY, *self.columns))
 
-    def batches(self) -> pl.DataFrame:
+    def rows(self) -> pl.DataFrame:
+        """The hash and batch of each item whose identity is there more than once."""
         found = [
-            part.filter(pl.col(KEY).is_duplicated()).select(self.columns).unique()
+            part.filter(pl.col(KEY).is_duplicated())
             for part in self.spool.parts()
             if part[KEY].n_unique() < part.height
         ]
-        return pl.concat(found).unique() if found else self.none
-
-    @property
-    def none(self) -> pl.DataFrame:
-        return pl.DataFrame(schema={c: pl.Int64 if c == BATCH else pl.String for c in self.columns})
+        schema = {KEY: pl.UInt64, **{c: pl.Int64 if c == BATCH else pl.String for c in self.columns}}
+        return pl.concat(found) if found else pl.DataFrame(schema=schema)
 
 
 def measure(
@@ -73,7 +78,8 @@ def measure(
     """
     contract = reader.contract
     read_at = dt.datetime.now(dt.UTC)
-    tally = Tally(contract)
+    tally, flagged = Tally(contract), Sieve()
+    prefixes = np.zeros((1 << PREFIX_BITS, 2), dtype=np.uint64)
     looks = reader.role == "source" and contract.unique
     accounted: list[pl.DataFrame] = []
     remarks.add(_timed(reader, reader.blank(Slice())))
@@ -86,11 +92,20 @@ def measure(
                 tally.add_times(frame)
                 said |= pl.col("__late") | pl.col("__skewed")
             remarks.add(frame.filter(said))
+            flagged.add(frame.filter(said | pl.col("__unproven"))[KEY])
+            leading = frame[KEY].to_numpy() >> np.uint64(64 - PREFIX_BITS)
+            for word in (0, 1):
+                np.add.at(prefixes[:, word], leading, frame[f"__w{word}"].to_numpy())
             if looks:
                 repeats.add(frame)
             if outcomes is not None:
-                accounted.append(frame.filter(outcomes.holds(frame[KEY])).select(reader.batch_columns).unique())
-        frame, histogram = tally.finish(repeats.batches() if looks else None)
+                ended = frame.filter(outcomes.holds(frame[KEY]))
+                accounted.append(ended.select(reader.batch_columns).unique())
+                flagged.add(ended[KEY])
+        repeated = repeats.rows() if looks else None
+        if repeated is not None:
+            flagged.add(repeated[KEY])
+        frame, histogram = tally.finish(repeated)
     totals = ControlTotals(
         contract=contract.name,
         contract_version=contract.version,
@@ -107,7 +122,7 @@ def measure(
         since=reader.since,
         until=reader.until,
     )
-    return Measured(totals, remarks, pl.concat(accounted).unique() if accounted else None)
+    return Measured(totals, remarks, pl.concat(accounted).unique() if accounted else None, prefixes, flagged)
 
 
 def population(reader: Reader, wanted: Slice, tally: Tally, progress: Progress | None) -> Iterator[pl.DataFrame]:

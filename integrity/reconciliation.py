@@ -20,13 +20,14 @@ import polars as pl
 
 from integrity.breaks import Case
 from integrity.canonical import ENCODING_VERSION
-from integrity.comparison import Compared, Progress, Quiet, compare
+from integrity.comparison import Compared, compare
 from integrity.contracts import Assertion, Contract, contract
 from integrity.errors import BalanceError, ContractError, UsageError, did_you_mean
 from integrity.items import Reader, Role, micros, moment
 from integrity.outcomes import Outcomes
 from integrity.passes import measure as measure_side
 from integrity.result import Result, SideRead, batch_frame, total_counts
+from integrity.search import Progress, Quiet
 from integrity.selftest import run_self_test
 from integrity.spool import Log, Spool
 from integrity.stores import open_store

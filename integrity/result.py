@@ -143,7 +143,7 @@ class Result:
     def iter_breaks(self) -> Iterator[pa.RecordBatch]:
         """Yield the breaks as Arrow, in bounded memory, however many."""
         for frame in self._frames():
-            yield from frame.to_arrow().to_batches(max_chunksize=65_536)
+            yield from frame.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches(max_chunksize=65_536)
 
     def _frames(self) -> Iterator[pl.DataFrame]:
         empty = True

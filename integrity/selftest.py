@@ -20,11 +20,12 @@ import pyarrow as pa
 
 from integrity.breaks import Case
 from integrity.columns import Column, ColumnType
-from integrity.comparison import Quiet, compare
+from integrity.comparison import compare
 from integrity.contracts import Contract
 from integrity.errors import SelfTestError
 from integrity.items import Reader, Role, moment
 from integrity.outcomes import Outcomes
+from integrity.search import Quiet
 from integrity.spool import Log
 from integrity.stores.base import Span
 from integrity.values import UNIT

@@ -17,16 +17,21 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
 from integrity.errors import IntegrityError
 
-__all__ = ["KEY", "Log", "Sieve", "Spool", "together"]
+__all__ = ["KEY", "PREFIX_BITS", "Log", "Sieve", "Spool", "together"]
 
 #: The column of 64-bit identity hashes by which rows are split.
 KEY = "__key"
+#: How many leading bits of the identity hash the totals of a pass are also kept by.
+PREFIX_BITS = 16
 _PARTS = 64
+#: Texts are written as copies: a view would take along the whole buffer that it looks into, once for each part.
+_COPIED = pl.CompatLevel.oldest()
 _IN_MEMORY = 96 * 2**20
 
 
@@ -120,7 +125,7 @@ class Spool:
         self._bytes = 0
         try:
             for rows in waiting.partition_by("__part"):
-                table = rows.drop("__part").to_arrow()
+                table = rows.drop("__part").to_arrow(compat_level=_COPIED)
                 number = rows["__part"][0]
                 if number not in self._open:
                     sink = pa.OSFile(str(self._path(number)), "wb")
@@ -199,7 +204,7 @@ class Log:
             self._write(frame)
 
     def _write(self, frame: pl.DataFrame) -> None:
-        table = frame.to_arrow()
+        table = frame.to_arrow(compat_level=_COPIED)
         try:
             if self._open is None:
                 sink = pa.OSFile(str(self._path), "wb")
@@ -240,6 +245,17 @@ class Sieve:
         slots = keys.to_numpy() >> np.uint64(64 - self._BITS)
         np.bitwise_or.at(self._bits, slots >> np.uint64(3), (1 << (slots & np.uint64(7))).astype(np.uint8))
         self.empty = False
+
+    def add_prefixes(self, prefixes: npt.NDArray[np.int64]) -> None:
+        """Add every identity whose hash begins with one of these 16-bit prefixes."""
+        if len(prefixes):
+            self._bits.reshape(1 << PREFIX_BITS, -1)[prefixes] = 0xFF
+            self.empty = False
+
+    def merge(self, other: Sieve) -> None:
+        """Add the members of another sieve."""
+        self._bits |= other._bits
+        self.empty &= other.empty
 
     def holds(self, keys: pl.Series) -> pl.Series:
         slots = keys.to_numpy() >> np.uint64(64 - self._BITS)

@@ -25,7 +25,7 @@ from integrity.contracts import Contract
 from integrity.errors import ContractError, StoreError, UsageError
 from integrity.latency import FLAGS, bucket_of
 
-__all__ = ["BATCH", "COUNTS", "ControlTotals", "Tally", "add_frames"]
+__all__ = ["BATCH", "COUNTS", "ControlTotals", "Tally", "add_frames", "scale_of", "subtract", "subtract_histograms"]
 
 #: The start of a row's window, microseconds since the epoch; null in the untimed batch.
 BATCH = "__batch"
@@ -196,6 +196,32 @@ def add_frames(frames: Sequence[pl.DataFrame], keys: Sequence[str]) -> pl.DataFr
         pl.when(pl.len() == 1).then(pl.col("repeats").first()).alias("repeats"),
         *[pl.col(name).map_batches(_exact_sum, returns_scalar=True, return_dtype=pl.String) for name in amounts],
     ).select(every.columns)
+
+
+def subtract(whole: pl.DataFrame, part: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+    """Take some rows' totals out of the totals of all rows: the inverse of adding.
+
+    A maximum cannot be taken back: ``peak_unknown`` says where the part held it.
+    """
+    both = whole.join(part, on=keys, how="left", nulls_equal=True, suffix=":part")
+    amounts = [name for name in whole.columns if name.startswith("amount.")]
+    peak, part_peak = pl.col("latency_max"), pl.col("latency_max:part")
+    rest = both.with_columns(
+        *(pl.col(name) - pl.col(f"{name}:part").fill_null(0) for name in (*COUNTS, *_HASHES)),  # words wrap, as they add
+        (part_peak >= peak).fill_null(False).alias("peak_unknown"),
+        *(
+            pl.Series(name, [str(int(a) - int(b or 0)) for a, b in both.select(name, f"{name}:part").iter_rows()], pl.String)
+            for name in amounts
+        ),
+    )
+    return rest.select(*whole.columns, "peak_unknown")
+
+
+def subtract_histograms(whole: pl.DataFrame, part: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+    """Take some rows' latencies out of a histogram."""
+    both = whole.join(part, on=[*keys, "__bucket"], how="left", nulls_equal=True, suffix=":part")
+    rest = both.with_columns(pl.col("__count").cast(pl.Int64) - pl.col("__count:part").fill_null(0).cast(pl.Int64))
+    return rest.filter(pl.col("__count") > 0).with_columns(pl.col("__count").cast(pl.UInt64)).select(whole.columns)
 
 
 def _exact_sum(texts: pl.Series) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -306,6 +306,10 @@ def test_yaml_is_written_the_way_people_write_it() -> None:
     ratio=st.decimals("0.000001", 1, allow_nan=False),
     within=st.integers(0, 10 * DAY),
 )
+@example("\x85", ":0", "\x85", Decimal(1), 0)
+@example("a  b " * 60, "a, b", " lead", Decimal("0.1"), 1)
+@example("x" * 500 + "\n\n " + "y " * 200, "null", "1e3", Decimal("0.1"), 1)
+@example("0x1", "- a", "12:30", Decimal("0.1"), 1)
 def test_any_contract_survives_its_own_yaml(
     text: str, name: str, scalar: object, ratio: Decimal, within: int
 ) -> None:

@@ -200,8 +200,9 @@ def cases(draw: st.DrawFn, clock: bool | None = None) -> Case:
     stamps: Any = pl.String
     if timed:
         width, as_of, bounds, skip = _promise_time(draw, promises, revisions)
-        edges = [START, START + 1, START + width - 1, START + width, START + 3 * width // 2, START + 5 * width]
-        events = st.sampled_from([*edges, None])
+        # A window's first and last instant, the next window, one not asked for, one perhaps in the future, none at all.
+        edges = [START, START + width - 1, START + width, START + 3 * width // 2, START + 5 * width]
+        events = st.sampled_from([START, START, START + 999, *edges, None])
         if draw(st.booleans()):
             stamps = pl.Datetime("us", "UTC")
     if revisions and draw(st.integers(0, 3)) == 0:
@@ -245,7 +246,8 @@ def _promise_time(draw: st.DrawFn, promises: dict[str, Any], revisions: list[str
     assert ends is not None
     boundaries = [START, ends.end_of(START), ends.end_of(ends.end_of(START))]
     grace = parse_duration(promises["grace"])
-    as_of = draw(st.sampled_from([*(b + grace for b in boundaries), boundaries[1] + grace - 1, START + 20 * width]))
+    long_after = START + 20 * width
+    as_of = draw(st.sampled_from([long_after, long_after, *(b + grace for b in boundaries), boundaries[1] + grace - 1]))
     since = draw(st.sampled_from([None, None, *boundaries[:2]]))
     until = draw(st.sampled_from([None, None, *(b for b in boundaries[1:] if since is None or b > since)]))
     if draw(st.integers(0, 5)) == 0:
@@ -253,8 +255,8 @@ def _promise_time(draw: st.DrawFn, promises: dict[str, Any], revisions: list[str
     return width, as_of, (since, until), skip
 
 
-IDS = st.sampled_from(["1", "2", "+1", " 1", "x", None])
-TENANTS = st.sampled_from(["a", "b", None])
+IDS = st.sampled_from(["1", "1", "1", "2", "+1", " 1", "x", None])
+TENANTS = st.sampled_from(["a", "a", "b", None])
 
 
 def _rows(events: st.SearchStrategy[int | None], as_of: int, stamps: Any) -> st.SearchStrategy[dict[str, Any]]:
@@ -273,7 +275,7 @@ def _rows(events: st.SearchStrategy[int | None], as_of: int, stamps: Any) -> st.
             "tenant": draw(TENANTS),
             "id": draw(IDS),
             "body": draw(st.sampled_from(["p", "q", None])),
-            "n": draw(st.sampled_from(["1", "-2", "07", "1.50", "9" * 40, None])),
+            "n": draw(st.sampled_from(["1", "1", "-2", "07", "1.50", "9" * 40, None])),
             "digest": draw(st.sampled_from(["d", "e", None])),
             "kind": draw(st.sampled_from(["note", "note", "noise", None])),
             "sent": stamp(sent),

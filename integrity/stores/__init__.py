@@ -69,6 +69,7 @@ def _named(text: str) -> Store:
             )
         return FilesStore(text)
     scheme = url[1].lower()
+    text = scheme + text[url.end(1) :]
     dialect = scheme.partition("+")[0]
     if dialect in _SQL:
         return sql_store(text)

@@ -80,8 +80,12 @@ def _parquet_batches(
 def _parquet(file: pa.NativeFile) -> Any:
     import pyarrow.parquet
 
-    # Without pre_buffer, which would keep what it has read of every row group until the last.
-    return pyarrow.parquet.ParquetFile(file, pre_buffer=False, page_checksum_verification=True)
+    return pyarrow.parquet.ParquetFile(
+        file,
+        pre_buffer=False,  # it would keep what it has read of every row group until the last
+        buffer_size=1 << 20,
+        page_checksum_verification=True,
+    )
 
 
 _TICKS = {"milliseconds": 1_000, "microseconds": 1_000_000, "nanoseconds": 1_000_000_000}

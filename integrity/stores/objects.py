@@ -102,9 +102,11 @@ def _datetimes(values: Sequence[Any]) -> pa.Array[Any]:
 
 
 def _decimals_at_once(values: Sequence[Any]) -> pa.Array[Any]:
-    if any(value is not None and not value and value.is_signed() for value in values):
+    zeros = [value for value in values if value is not None and not value]
+    if any(zero.is_signed() for zero in zeros):
         raise TypeError("to be looked at one by one")  # Arrow's decimals have no minus zero
-    return pa.array(values)
+    array: pa.Array[Any] = pa.array(values)
+    return array
 
 
 #: For columns of exactly one class: the whole column in one call, or an exception.

@@ -34,6 +34,9 @@ _SNAPSHOT: dict[str, dict[str, Any]] = {
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
 }
 
+#: How many rows are taken apart into columns at a time: so few that they stay in the processor's cache.
+_FETCHED = 1024
+
 
 def sql_store(url: str) -> SqlStore:
     """Return the store of a URL with the table after ``#``, with its schema if need be; percent escapes are
@@ -96,10 +99,8 @@ class SqlStore:
             chosen: list[ColumnElement[Any]] = [sqlalchemy.column(name) for name in columns]
             statement = sqlalchemy.select(*chosen).select_from(self._clause())
             read = _sqlite_rows if self._backend == "sqlite" else _rows
-            for rows in read(connection, statement):
-                yield pa.RecordBatch.from_arrays(
-                    [arrow_column(values) for values in zip(*rows, strict=True)], list(columns)
-                )
+            for chunk in _chunks(read(connection, statement), len(columns)):
+                yield pa.RecordBatch.from_arrays([arrow_column(values) for values in chunk], list(columns))
 
     def tables(self) -> list[str]:
         """Return the names of the tables and views of the schema."""
@@ -179,10 +180,24 @@ class SqlStore:
 
 
 def _rows(connection: Connection, statement: Select[Any]) -> Iterator[Sequence[Sequence[object]]]:
-    options = {"stream_results": True, "max_row_buffer": CHUNK_ROWS}
+    options = {"stream_results": True, "max_row_buffer": _FETCHED}
     with connection.execute(statement, execution_options=options) as result:
-        while rows := result.fetchmany(CHUNK_ROWS):
+        while rows := result.fetchmany(_FETCHED):
             yield rows
+
+
+def _chunks(blocks: Iterator[Sequence[Sequence[object]]], width: int) -> Iterator[list[list[object]]]:
+    """Yield the columns of ``CHUNK_ROWS`` rows at a time."""
+    while True:
+        columns: list[list[object]] = [[] for _ in range(width)]
+        for rows in blocks:
+            for column, values in zip(columns, zip(*rows, strict=True), strict=True):
+                column.extend(values)
+            if len(columns[0]) >= CHUNK_ROWS:
+                break
+        if not columns[0]:
+            return
+        yield columns
 
 
 # SQLite
@@ -228,16 +243,16 @@ def _sqlite_rows(connection: Connection, statement: Select[Any]) -> Iterator[Seq
     """
     driver: Any = connection.connection.driver_connection
     text = str(statement.compile(connection.engine))
-    chunks = 0
+    fetched = 0
     for decoder in (str, _text_or_bytes):
         driver.text_factory = decoder
         cursor = driver.execute(text)
         try:
-            for _ in range(chunks):
-                cursor.fetchmany(CHUNK_ROWS)
-            while rows := cursor.fetchmany(CHUNK_ROWS):
+            for _ in range(fetched):
+                cursor.fetchone()
+            while rows := cursor.fetchmany(_FETCHED):
+                fetched += len(rows)
                 yield rows
-                chunks += 1
         except sqlite3.OperationalError as error:
             if decoder is not str or not str(error).startswith("Could not decode to UTF-8"):
                 raise

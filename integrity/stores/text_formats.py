@@ -18,7 +18,7 @@ import io
 import json
 import re
 import secrets
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from decimal import Decimal
 from itertools import chain
 from typing import IO, Any, cast
@@ -33,9 +33,9 @@ from integrity.stores.objects import arrow_column
 
 __all__ = ["csv", "json_lines"]
 
-_BLOCK = 4 << 20
+_BLOCK = 1 << 20
+_MOST_BLOCKS = 32
 _LONGEST_ROW = 512 << 20
-_LONG_CHUNK = 32 << 20
 _BLANK = " \t\r"
 
 
@@ -50,7 +50,7 @@ def _csv_columns(source: Source) -> list[str]:
 def _csv_batches(
     source: Source, columns: Sequence[str], known: Collection[str], span: Span | None
 ) -> Iterator[pa.RecordBatch]:
-    block, done = _BLOCK, 0
+    block, done = 4 * _BLOCK, 0
     while True:
         skip = done
         try:
@@ -138,14 +138,18 @@ class _Marked:
 
 def _header(stream: pa.NativeFile, name: str) -> tuple[list[str], bytes]:
     """Return the names of the columns and what was read beyond them."""
-    start = stream.read(_BLOCK)
+    start = b""
+    while len(start) < _BLOCK and (more := stream.read(_BLOCK - len(start))):
+        start += more
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise StoreError(f"{name} is UTF-16", "write it as UTF-8")
     start = start.removeprefix(b"\xef\xbb\xbf")
     # Latin-1 gives each byte a character, so that places in the text are places in the bytes.
     text = io.StringIO(start.decode("latin-1"), newline="")
     try:
-        labels = next((row for row in csv_module.reader(iter(text.readline, "")) if row), None)
+        # Strict: else marks that are never closed would make one name of the rest of the file.
+        rows = csv_module.reader(iter(text.readline, ""), strict=True)
+        labels = next((row for row in rows if row), None)
     except csv_module.Error as error:
         raise StoreError(f"{name} has no header that can be read: {error}", "is it a CSV file?") from error
     if labels is None:
@@ -176,8 +180,9 @@ def _csv_fault(source: Source, error: pa.ArrowInvalid) -> StoreError:
                 if row and len(row) != width:
                     line, is_last = number, next(rows, None) is None
                     end = ", its last line," if is_last else ""
+                    fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
                     return StoreError(
-                        f"{source.name} line {line}{end} has {len(row)} field{'s'[: len(row) > 1]} and not {width}",
+                        f"{source.name} line {line}{end} has {fields} and not {width}",
                         "if it is the error message of an export, export it again"
                         if is_last
                         else "quote the values that contain commas, quotation marks or line breaks",
@@ -197,34 +202,57 @@ csv = Format(_csv_columns, _csv_batches)
 
 
 def _json_columns(source: Source) -> list[str]:
+    names: dict[str, None] = {}
     with source.stream() as stream:
-        return _names(next(_json_rows(stream, source.name), []))
+        _take(_json_rows(stream, source.name), lambda rows: names.update(_names(rows)))
+    return list(names)
 
 
 def _json_batches(
     source: Source, columns: Sequence[str], known: Collection[str], span: Span | None
 ) -> Iterator[pa.RecordBatch]:
+    names = dict.fromkeys(known)
+    is_first = True
+
+    def pick(rows: list[dict[str, Any]]) -> None:
+        for name, column in zip(columns, values, strict=True):
+            column.extend([row.get(name) for row in rows])
+        if is_first:
+            names.update(_names(rows))
+
     with source.stream() as stream:
-        first = True
-        for rows in _json_rows(stream, source.name):
-            if first:
-                check_columns(columns, {*_names(rows), *known}, source.name)
-                first = False
-            yield pa.RecordBatch.from_arrays(
-                [arrow_column([row.get(name) for row in rows]) for name in columns], list(columns)
-            )
+        rows = _json_rows(stream, source.name)
+        while True:
+            values: list[list[object]] = [[] for _ in columns]
+            if not _take(rows, pick):
+                return
+            if is_first:
+                check_columns(columns, names, source.name)
+                is_first = False
+            yield pa.RecordBatch.from_arrays([arrow_column(column) for column in values], list(columns))
 
 
-def _names(rows: list[dict[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(chain.from_iterable(rows)))
+def _names(rows: list[dict[str, Any]]) -> dict[str, None]:
+    return dict.fromkeys(chain.from_iterable(rows))
+
+
+def _take(blocks: Iterator[list[dict[str, Any]]], pick: Callable[[list[dict[str, Any]]], None]) -> int:
+    """Pick from some rows at a time, while they are in the processor's cache, until they make a chunk."""
+    count = 0
+    for taken, rows in enumerate(blocks, 1):
+        pick(rows)
+        count += len(rows)
+        if count >= CHUNK_ROWS or taken >= _MOST_BLOCKS:
+            break
+    return count
 
 
 def _json_rows(stream: pa.NativeFile, name: str) -> Iterator[list[dict[str, Any]]]:
-    """Yield the objects, about ``CHUNK_ROWS`` at a time, or fewer if they are long."""
+    """Yield the objects, as many at a time as are in a block of text."""
     scan = _FAST.scan_once
-    rows: list[dict[str, Any]] = []
-    number = size = 0
+    number = 0
     for block in _blocks(stream, name):
+        rows: list[dict[str, Any]] = []
         try:
             text = block.decode("utf-8-sig" if number == 0 else "utf-8")
         except UnicodeDecodeError as error:
@@ -241,12 +269,8 @@ def _json_rows(stream: pa.NativeFile, name: str) -> Iterator[list[dict[str, Any]
                 rows.append(row)
             elif line.strip(_BLANK):
                 rows.append(_object(line, f"{name} line {number}"))
-        size += len(block)
-        if len(rows) >= CHUNK_ROWS or size >= _LONG_CHUNK:
+        if rows:
             yield rows
-            rows, size = [], 0
-    if rows:
-        yield rows
 
 
 def _object(line: str, where: str) -> dict[str, Any]:

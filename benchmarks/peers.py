@@ -1,0 +1,116 @@
+"""What the peers' users would write, each as a process of its own; run.py starts it in the peers' environment.
+
+    python peers.py datacompy-polars SOURCE DESTINATION ANSWER
+
+ANSWER is written as JSON: {"equal": bool, "breaks": [[kind, tenant_id, message_id], ...]}. Naming the breaks is part of
+the task. datacompy names no duplicates, so each row that only the destination has is looked up in the source, as a user
+of it would.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+IDENTITY = ["tenant_id", "message_id"]
+CONTENT = ["sent_at", "sender_id", "kind", "body", "size_bytes"]
+Breaks = list[tuple[str, str, str]]
+
+
+def datacompy_polars(source: str, destination: str) -> tuple[bool, Breaks]:
+    import polars as pl
+    from datacompy import PolarsCompare
+
+    left, right = pl.read_parquet(source), pl.read_parquet(destination)
+    compare = PolarsCompare(left, right, join_columns=IDENTITY)
+    if compare.matches():
+        return True, []
+    both = compare.intersect_rows
+    more = compare.df2_unq_rows
+    found = {
+        "lost": compare.df1_unq_rows,
+        "corrupt": both.filter(~pl.all_horizontal(f"{name}_match" for name in CONTENT)),
+        "duplicate": more.join(left, on=IDENTITY, how="semi", nulls_equal=True),
+        "extra": more.join(left, on=IDENTITY, how="anti", nulls_equal=True),
+    }
+    return False, [(kind, *row) for kind, frame in found.items() for row in frame.select(IDENTITY).iter_rows()]
+
+
+def datacompy_pandas(source: str, destination: str) -> tuple[bool, Breaks]:
+    import pandas as pd
+    from datacompy import PandasCompare
+
+    left, right = pd.read_parquet(source), pd.read_parquet(destination)
+    compare = PandasCompare(left, right, join_columns=IDENTITY)
+    if compare.matches():
+        return True, []
+    both = compare.intersect_rows
+    more = compare.df2_unq_rows[IDENTITY].merge(left[IDENTITY].drop_duplicates(), how="left", indicator=True)
+    found = {
+        "lost": compare.df1_unq_rows,
+        "corrupt": both[~both[[f"{name}_match" for name in CONTENT]].all(axis=1)],
+        "duplicate": more[more["_merge"] == "both"],
+        "extra": more[more["_merge"] == "left_only"],
+    }
+    return False, [(kind, *row) for kind, frame in found.items() for row in frame[IDENTITY].itertuples(index=False)]
+
+
+def duckdb_join(source: str, destination: str) -> tuple[bool, Breaks]:
+    """A full outer join on the identity, told apart by content.
+
+    A join alone does not see a duplicate: its copies all find their partner. But then there are more pairs than rows of
+    the source that found one, so duplicates cost a second query only where there are any.
+    """
+    import duckdb
+
+    db = duckdb.connect()
+    differs = " or ".join(f"s.{name} is distinct from d.{name}" for name in CONTENT)
+    db.execute(f"create view source as from '{source}'")
+    db.execute(f"create view destination as from '{destination}'")
+    kinds = db.execute(f"""
+        with paired as (
+            select coalesce(s.tenant_id, d.tenant_id) as tenant_id,
+                   coalesce(s.message_id, d.message_id) as message_id,
+                   case when d.here is null then 'lost' when s.here is null then 'extra'
+                        when {differs} then 'corrupt' else 'same' end as kind
+            from (select *, true as here from source) s
+            full join (select *, true as here from destination) d using (tenant_id, message_id))
+        select kind, count(*), list([tenant_id, message_id]) filter (where kind <> 'same') from paired group by kind
+    """).fetchall()
+    breaks: Breaks = [(kind, *row) for kind, _, rows in kinds for row in rows or ()]
+    counts = {kind: count for kind, count, _ in kinds}
+    pairs = counts.get("same", 0) + counts.get("corrupt", 0)
+    sent, held = (db.execute(f"select count(*) from {side}").fetchone()[0] for side in ("source", "destination"))
+    if pairs != sent - counts.get("lost", 0) or pairs != held - counts.get("extra", 0):
+        breaks += db.execute("""
+            select 'duplicate', tenant_id, message_id
+            from (select tenant_id, message_id, count(*) as copies from destination group by all having copies > 1) d
+            join (select tenant_id, message_id, count(*) as copies from source group by all) s
+            using (tenant_id, message_id) where d.copies > s.copies
+        """).fetchall()
+    return not breaks and sent == held, breaks
+
+
+def read_only(source: str, destination: str) -> tuple[bool, Breaks]:
+    """Not a comparison: every column of both files decoded, batch by batch. Nobody who reads them is faster."""
+    import pyarrow.parquet as pq
+
+    for path in (source, destination):
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=131_072):
+            assert batch.num_columns == len(IDENTITY) + len(CONTENT)
+    return True, []
+
+
+PEERS: dict[str, Any] = {
+    "datacompy-polars": datacompy_polars,
+    "datacompy-pandas": datacompy_pandas,
+    "duckdb-join": duckdb_join,
+    "read-only": read_only,
+}
+
+if __name__ == "__main__":
+    peer, source, destination, answer = sys.argv[1:]
+    equal, breaks = PEERS[peer](source, destination)
+    Path(answer).write_text(json.dumps({"equal": equal, "breaks": breaks}), encoding="utf-8")

@@ -1,0 +1,270 @@
+"""Which identities make batches differ? The second and the third pass over both sides.
+
+*Thoroughly*: the differing batches are read again, as fingerprints; the identities that then differ are read a last time,
+whole and without the window, and matched. Whatever differed only because the two sides were read at two instants has gone
+away by then.
+
+*Quickly*: the first pass has kept its hash totals by the leading bits of the identity hash, too. Where few of these differ,
+the identities among them are read a second time, whole and without the window, and matched; all other rows of a differing
+batch are what its totals hold less these. That is accepted only if what remains is equal on both sides to the last bit: had
+anything changed between the two readings it would not be, and the thorough way is taken.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+import polars as pl
+
+from integrity.breaks import COUNTED, Case, match, suspects, wide
+from integrity.items import Reader
+from integrity.outcomes import Outcomes
+from integrity.passes import Measured, fingerprints, look, newest
+from integrity.spool import KEY, Log, Sieve, Spool, together
+from integrity.totals import COUNTS, Tally, add_frames, subtract, subtract_histograms
+
+__all__ = ["Found", "Progress", "Quiet", "Search", "at_once"]
+
+#: The quick way is taken while at most this share of the hash prefixes differ: it reads so much of both sides whole.
+QUICK_SHARE = 1 / 8
+_T = TypeVar("_T")
+_Tallies = tuple[Tally, Tally]
+
+
+class Progress(Protocol):
+    """Hears what a long run is doing."""
+
+    def step(self, what: str) -> None:
+        """A new stage begins, said in words."""
+
+    def rows(self, side: str, count: int) -> None:
+        """So many more rows of a side were read."""
+
+
+class Quiet:
+    """Says nothing."""
+
+    def step(self, what: str) -> None:
+        pass
+
+    def rows(self, side: str, count: int) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the search found of the differing batches.
+
+    Attributes:
+        counts: A row a batch, ``COUNTED``.
+        source: Totals of the source's rows that were matched.
+        destination: The same of the destination.
+        histogram: Latencies of the items that arrived.
+    """
+
+    counts: pl.DataFrame
+    source: pl.DataFrame
+    destination: pl.DataFrame
+    histogram: pl.DataFrame
+
+
+@dataclass
+class Search:
+    """A search through the differing batches of two sides.
+
+    Attributes:
+        source: How to read the source.
+        destination: How to read the destination.
+        outcomes: Items that ended elsewhere.
+        case: What is judged, and when.
+        chosen: The differing batches: the batch columns and ``__open``.
+        measured: What the first pass over both sides found.
+        breaks: Where breaks go.
+        progress: Hears what is being done.
+    """
+
+    source: Reader
+    destination: Reader
+    outcomes: Outcomes
+    case: Case
+    chosen: pl.DataFrame
+    measured: tuple[Measured, Measured]
+    breaks: Log
+    progress: Progress
+
+    def quickly(self) -> Found | None:
+        """Search by the leading bits of the identity hash; ``None`` where too many differ, or the data did not hold still."""
+        here, there = (side.prefixes for side in self.measured)
+        if here is None or there is None or self.case.contract.latest_by is not None:
+            return None  # with revisions, the rows that count are known only when all have been seen
+        differing = np.flatnonzero((here != there).any(axis=1))
+        if len(differing) > QUICK_SHARE * len(here):
+            return None
+        sieve = Sieve()
+        sieve.add_prefixes(differing)
+        for side in self.measured:
+            sieve.merge(side.flagged)
+        seen, matched = self._tallies(), self._tallies()
+        breaks = Log()
+        counts = self._look(sieve, matched, breaks, seen)
+        rest = self._rest(seen)
+        if rest is None:
+            self.progress.step("the data changed while it was read")
+            return None
+        for frame in breaks.frames():
+            self.breaks.add(frame)
+        keys = self.case.batch_columns
+        sources, destinations, histogram = rest
+        settled = sources.select(*keys, pl.col("records").alias("matched"))
+        settled = settled.with_columns(pl.lit(0, pl.Int64).alias(name) for name in COUNTED if name != "matched")
+        return self._found([settled, *counts], matched, (sources, destinations), histogram)
+
+    def _rest(self, seen: _Tallies) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame] | None:
+        """What the first pass counted in the differing batches, less the rows that were looked up; ``None`` if unequal."""
+        keys = self.case.batch_columns
+        frames, histograms = [], []
+        for side, tally in zip(self.measured, seen, strict=True):
+            frame, histogram = tally.finish(None)
+            chosen = [f.join(self.chosen, on=keys, how="semi", nulls_equal=True) for f in (side.totals.frame, side.totals.histogram)]
+            frames.append(subtract(chosen[0], frame, keys))
+            histograms.append(subtract_histograms(chosen[1], histogram, keys))
+        sums = ["records", "hash_0", "hash_1", *(f"amount.{name}" for name in self.case.contract.amounts)]
+        here, there = (f.filter(pl.col("records") != 0).select(*keys, *sums).sort(keys) for f in frames)
+        negative = any(f.filter(pl.any_horizontal(pl.col(*COUNTS) < 0)).height for f in frames)
+        unknown_peak = frames[1].filter("peak_unknown").height
+        if negative or unknown_peak or not here.equals(there):
+            return None
+        return frames[0].drop("peak_unknown"), frames[1].drop("peak_unknown"), histograms[1]
+
+    def thoroughly(self) -> Found:
+        """Search by reading the differing batches again."""
+        case, keys = self.case, self.case.batch_columns
+        batches = self.chosen.select(keys)
+        tallies = self._tallies()
+        open_ = self.chosen.filter("__open").height
+        self.progress.step(f"reading {batches.height:,} differing batches again ({open_:,} still open)")
+        with Spool() as here, Spool() as there:
+            at_once(
+                lambda tick: fingerprints(self.source, batches, here, tallies[0], tick),
+                lambda tick: fingerprints(self.destination, batches, there, tallies[1], tick),
+                self.progress,
+            )
+            sieve = Sieve()
+            for source, destination in together(here, there):
+                sieve.add(suspects(source, destination, case, self.outcomes.accepted))
+            counts = []
+            for pair in together(here, there):
+                source, destination = (side.filter(~sieve.holds(side[KEY])) for side in pair)
+                counts.append(self._settle(source, destination, tallies))
+        if not sieve.empty:
+            counts += self._look(sieve, tallies, self.breaks, None)
+        return self._found(counts, tallies, None, None)
+
+    def _tallies(self) -> _Tallies:
+        return Tally(self.case.contract), Tally(self.case.contract)
+
+    def _settle(self, source: pl.DataFrame, destination: pl.DataFrame, tallies: _Tallies) -> pl.DataFrame:
+        """Count the rows of identities that nothing has to be said of: each has its equal on the other side."""
+        keys = self.case.batch_columns
+        for tally, side in zip(tallies, (source, destination), strict=True):
+            _count(side, tally)
+        return wide(source.select(*keys, pl.lit("matched").alias("what")), keys)
+
+    def _look(self, sieve: Sieve, tallies: _Tallies, breaks: Log, seen: _Tallies | None) -> list[pl.DataFrame]:
+        """Read the identities that differ, whole and wherever in time they lie, and match them."""
+        self.progress.step("looking up the items that differ")
+        counts = []
+        with Spool() as here, Spool() as there:
+            at_once(
+                lambda tick: look(self.source, sieve, here, tick),
+                lambda tick: look(self.destination, sieve, there, tick),
+                self.progress,
+            )
+            self.progress.step("matching them")
+            for *pair, ended in together(here, there, self.outcomes.spool):
+                source, destination = (self._scoped(side) for side in pair)
+                if seen is not None:
+                    for tally, side in zip(seen, (source, destination), strict=True):
+                        _count(side.filter("__scope"), tally)
+                odd = suspects(source, destination, self.case, self.outcomes.accepted).implode()
+                even = [side.filter("__scope" , ~pl.col(KEY).is_in(odd)) for side in (source, destination)]
+                counts.append(self._settle(even[0], even[1], tallies))
+                source, destination = (side.filter(pl.col(KEY).is_in(odd)) for side in (source, destination))
+                part, found = match(source, destination, ended.drop(KEY), self.case, tallies)
+                counts.append(part)
+                breaks.add(found)
+        return counts
+
+    def _scoped(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Mark the rows of this run's differing batches; keep the newest revisions where the contract says so."""
+        if self.case.contract.latest_by is not None:
+            column = self.case.contract.columns.get(self.case.contract.latest_by)
+            rows = rows.filter(newest(column, rows, ["__identity", "__inside"]))
+        placed = rows.join(self.chosen, on=self.case.batch_columns, how="left", nulls_equal=True)
+        return placed.with_columns(
+            (pl.col("__open").is_not_null() & pl.col("__inside")).alias("__scope"), pl.col("__open").fill_null(False)
+        )
+
+    def _found(
+        self,
+        counts: list[pl.DataFrame],
+        tallies: _Tallies,
+        settled: tuple[pl.DataFrame, pl.DataFrame] | None,
+        histogram: pl.DataFrame | None,
+    ) -> Found:
+        """Put counts and totals together; of batches that were not chosen only what was drawn in from outside counts."""
+        keys = self.case.batch_columns
+        merged = pl.concat([c.select(*keys, *COUNTED) for c in counts]).group_by(keys).agg(pl.col(*COUNTED).sum())
+        finished = [tally.finish(None) for tally in tallies]
+        frames = []
+        for i, (frame, _) in enumerate(finished):
+            chosen = frame.join(self.chosen, on=keys, how="semi", nulls_equal=True)
+            drawn = frame.join(self.chosen, on=keys, how="anti", nulls_equal=True).filter(pl.col("records") > 0)
+            parts = [chosen, drawn.with_columns(pl.lit(0, pl.Int64).alias("excluded"), pl.lit(0, pl.Int64).alias("superseded"))]
+            frames.append(add_frames(([] if settled is None else [settled[i]]) + parts, keys))
+        latency = finished[1][1]
+        return Found(merged, frames[0], frames[1], latency if histogram is None else pl.concat([histogram, latency]))
+
+
+def _count(rows: pl.DataFrame, tally: Tally) -> None:
+    if rows.height:
+        tally.add(rows)
+        if "__latency" in rows.columns:
+            tally.add_times(rows)
+
+
+def at_once(
+    first: Callable[[Callable[[int], None]], _T], second: Callable[[Callable[[int], None]], _T], progress: Progress
+) -> tuple[_T, _T]:
+    """Read both sides at the same time; if one fails or the person interrupts, the other stops at its next chunk."""
+    stop = threading.Event()
+
+    def ticker(side: str) -> Callable[[int], None]:
+        def tick(count: int) -> None:
+            if stop.is_set():
+                raise _StoppedError
+            progress.rows(side, count)
+
+        return tick
+
+    with ThreadPoolExecutor(2, thread_name_prefix="integrity") as pool:
+        futures = [pool.submit(work, ticker(side)) for work, side in ((first, "source"), (second, "destination"))]
+        try:
+            pending = set(futures)
+            while pending:
+                done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+        except BaseException:
+            stop.set()
+            raise
+    return futures[0].result(), futures[1].result()
+
+
+class _StoppedError(Exception):
+    """The other side failed: this one need not go on."""
