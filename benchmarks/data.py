@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 CASES = ("identical", "scattered", "lost-batch")
 ROW_GROUP = 250_000
-DAY = np.datetime64("2026-03-02T00:00:00", "us").astype(np.int64)  # a Monday, in UTC: it begins at 09:00 in Seoul
+DAY = np.datetime64("2025-03-03T00:00:00", "us").astype(np.int64)  # a Monday, in UTC: it begins at 09:00 in Seoul
 DAY_US = 86_400_000_000
 #: How busy each hour is, UTC: bursts at 00 and 04, which are 09:00 and 13:00 in Seoul.
 HOURS = (9, 7, 6, 4, 8, 6, 6, 6, 5, 4, 3, 3, 2, 2, 1.5, 1, 0.5, 0.3, 0.2, 0.2, 0.3, 0.5, 1, 3)
@@ -73,7 +73,7 @@ def share(name: str, number: np.ndarray) -> np.ndarray:
     return (draw(name, number) >> np.uint64(11)).astype(np.float64) / 2**53
 
 
-def text(*parts: str | np.ndarray | pa.Array, separator: str = "") -> pa.Array:
+def text(*parts: str | np.ndarray | pa.Array | pa.ChunkedArray, separator: str = "") -> pa.Array:
     columns = [pc.cast(pa.array(part), pa.string()) if isinstance(part, np.ndarray) else part for part in parts]
     return pc.binary_join_element_wise(*columns, separator)
 

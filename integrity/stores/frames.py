@@ -12,6 +12,7 @@ NULL.
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -172,8 +173,9 @@ def _polars_errors(name: str) -> Iterator[None]:
     try:
         yield
     except (sys.modules["polars"].exceptions.PolarsError, OSError) as error:
-        # The first line only: what follows is the query, and may quote values.
-        raise StoreError(f"the query of the {name} fails: {str(error).partition(chr(10))[0]}") from error
+        # Neither the query, on further lines, nor the values, in brackets, which may be private.
+        reason = re.split(r"\n|: \[", str(error))[0]
+        raise StoreError(f"the query of the {name} fails: {reason}") from None
 
 
 def _polars_batch(frame: Any) -> pa.RecordBatch:

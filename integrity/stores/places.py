@@ -104,7 +104,7 @@ class _Local:
         )
 
     def _glob(self) -> set[str]:
-        found = []
+        found: list[str] = []
         for path in glob.iglob(self._path, recursive=True):
             if not _is_visible(path.split(os.sep), self._path.split(os.sep)):
                 continue

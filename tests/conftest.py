@@ -1,0 +1,65 @@
+"""What the tests share: small days of messages that are easy to read."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import polars as pl
+import pytest
+
+import integrity
+
+START = dt.datetime(2026, 3, 2, 0, 0, tzinfo=dt.UTC)
+
+
+def at(minutes: float) -> dt.datetime:
+    """So many minutes into the day."""
+    return START + dt.timedelta(minutes=minutes)
+
+
+def message(number: int, minutes: float, **changes: object) -> dict[str, object]:
+    """One message, stored two seconds after it was sent."""
+    row: dict[str, object] = {
+        "message_id": f"m{number}",
+        "body": f"메시지 {number}",
+        "size_bytes": 10 + number,
+        "sent_at": at(minutes),
+        "stored_at": at(minutes) + dt.timedelta(seconds=2),
+    }
+    return row | changes
+
+
+SCHEMA = {
+    "message_id": pl.String,
+    "body": pl.String,
+    "size_bytes": pl.Int64,
+    "sent_at": pl.Datetime("us", "UTC"),
+    "stored_at": pl.Datetime("us", "UTC"),
+}
+
+
+def frame(*rows: dict[str, object]) -> pl.DataFrame:
+    """Rows as a table, also where there are none."""
+    return pl.DataFrame(list(rows), schema=SCHEMA)
+
+
+def promise(**changes: object) -> integrity.Contract:
+    """A contract of messages in windows of ten minutes, with a grace period of five."""
+    said: dict[str, object] = {
+        "name": "day",
+        "version": 1,
+        "identity": ["message_id"],
+        "content": {"body": "text", "size_bytes": "integer"},
+        "amounts": ["size_bytes"],
+        "clock": {"event": "sent_at", "processed": "stored_at"},
+        "window": "10m",
+        "grace": "5m",
+        "timeliness": {"within": "5s"},
+    }
+    return integrity.Contract(**{k: v for k, v in (said | changes).items() if v is not None})
+
+
+@pytest.fixture
+def day() -> pl.DataFrame:
+    """Thirty messages, one a minute."""
+    return frame(*(message(n, n) for n in range(30)))
