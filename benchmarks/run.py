@@ -127,9 +127,9 @@ Results = dict[str, dict[str, Measured]]
 # --- what is needed before --------------------------------------------------------------------------------------------
 
 
-def peers_environment() -> tuple[Path, str]:
+def peers_environment(folder: Path) -> tuple[Path, str]:
     """Return the Python of the peers, made now if their pins changed, and what is wrong with it, if anything."""
-    folder, pins = HERE / ".peers", (HERE / "peers.txt").read_text(encoding="utf-8")
+    pins = (HERE / "peers.txt").read_text(encoding="utf-8")
     python, stamp = folder / "bin" / "python", folder / "installed.txt"
     wanted = f"{platform.python_version()}\n{pins}"
     if not (stamp.exists() and stamp.read_text(encoding="utf-8") == wanted):
@@ -140,7 +140,7 @@ def peers_environment() -> tuple[Path, str]:
             done = subprocess.run(step, cwd=HERE, capture_output=True, text=True)
             if done.returncode:
                 errors = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("ERROR")]
-                return python, "not installed: " + plain(" ".join(errors) or done.stderr[-300:])
+                return python, "not installed: " + plain(errors[-1] if errors else done.stderr[-300:])
         stamp.write_text(wanted, encoding="utf-8")
     return python, ""
 
@@ -406,12 +406,13 @@ def main() -> None:
     option("--rows", type=int, default=FULL_ROWS, help="rows of a side; the case 'memory' has four times as many")
     option("--repeat", type=int, default=FULL_REPEAT, help="runs of each runner")
     option("--only", choices=[case.name for case in CASES], action="append", help="this case; may be repeated")
-    option("--data", type=Path, default=HERE / ".data", help="where the data is kept (about 2 GB)")
+    option("--data", type=Path, default=HERE / ".data", help="where the data is kept (about 1.5 GB)")
+    option("--peers", type=Path, default=HERE / ".peers", help="where the peers' environment is kept (about 0.6 GB)")
     option("--prepare", action="store_true", help="make the peers' environment and the data, measure nothing")
     option("--results", type=Path, help="write the results here; a full run writes RESULTS.md if this is left out")
     asked = parser.parse_args()
     chosen = [case for case in CASES if not asked.only or case.name in asked.only]
-    peers = peers_environment()
+    peers = peers_environment(asked.peers.resolve())
     if peers[1]:
         say(f"peers {peers[1]}")
     prepared = {case.name: prepare(asked.data.resolve(), case, asked.rows) for case in chosen}

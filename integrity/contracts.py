@@ -325,7 +325,7 @@ class Contract(Part):
         """
         where = os.fspath(path)
         try:
-            text = Path(where).read_bytes().decode("utf-8-sig")
+            text = Path(where).read_bytes().decode()
         except FileNotFoundError:
             beside = [file.name for file in Path(where).parent.glob("*.y*ml")]
             advice = did_you_mean(Path(where).name, beside) if beside else "check the path"
@@ -574,7 +574,8 @@ _Representer.add_representer(str, _Representer.represent_str)
 def _read_yaml(text: str, where: str) -> tuple[object, dict[Key, int]]:
     """Return what a YAML text says, and the line of every key and list entry."""
     # A %YAML 1.1 directive would bring back the `on` that means true.
-    if re.search(r"^%(?!YAML 1\.2\s)", text, re.MULTILINE):
+    text = text.removeprefix("\ufeff")
+    if re.search(r"(?:^|[\r\n])%(?!YAML 1\.2\s)", text):
         raise ContractError(
             f"{where}: a contract is YAML 1.2, without directives", "take out the line that begins with %"
         )

@@ -107,7 +107,8 @@ def _ratio(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
 
 
 def _completeness(contract: Contract) -> pl.Expr:
-    idle = (pl.col("source_records") == 0) & (pl.col("destination_records") == 0)
+    # What was moved in is filed under its source's batch, and judged there.
+    idle = (pl.col("source_records") == 0) & (pl.col("destination_records") == pl.col("moved_in"))
     nothing = pl.lit("unverified") if contract.due == "window" else pl.lit(None, pl.String)
     differ = pl.col("source_records") != pl.col("destination_records")
     unlocated = (
@@ -150,7 +151,7 @@ def _accuracy(contract: Contract) -> pl.Expr:
 
 
 def _validity() -> pl.Expr:
-    nothing = (pl.col("source_records") == 0) & (pl.col("destination_records") == 0)
+    nothing = (pl.col("source_records") == 0) & (pl.col("destination_records") == pl.col("moved_in"))
     return (
         pl.when((pl.col("invalid") > 0) | (pl.col("extra") > 0))
         .then(pl.lit("fail"))

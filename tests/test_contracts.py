@@ -223,6 +223,15 @@ def test_one_value_is_short_for_a_list_of_it(value: object) -> None:
     assert read.exclude[0].side == "both"
 
 
+def test_conditions_are_in_the_order_of_their_columns() -> None:
+    read = Contract(**small(exclude=[{"name": "x", "where": {"b": 1, "a": [2, 1]}, "reason": "y"}]))
+    assert list(read.exclude[0].where.items()) == [("a", (2, 1)), ("b", (1,))]
+
+
+def test_both_limits_may_be_the_same() -> None:
+    assert Timeliness(within=5, never_over=5).never_over == 5
+
+
 def test_values_of_a_condition_keep_their_type() -> None:
     text = "{name: n, version: 1, identity: [i], exclude: [{name: x, reason: y, where: {a: [1, '1', true, null, 1.5, on, 2024-01-01, ~]}}]}"
     assert Contract.from_text(text).exclude[0].where["a"] == (
@@ -811,6 +820,9 @@ LEAST = "name: note\nversion: 1\nidentity: [note_id]\n"
         ("name: note\nversion: " + "9" * 5000, "f.yaml, line 2: '9999"),
         ("name: note\nversion: !!int one\n", "f.yaml, line 2: 'one' is not a number; write it in quotes"),
         ("%YAML 1.1\n---\n" + LEAST, "f.yaml: a contract is YAML 1.2, without directives; take out the line"),
+        ("\ufeff%YAML 1.1\n---\n" + LEAST, "f.yaml: a contract is YAML 1.2, without directives"),
+        ("# also so\r%YAML 1.1\r---\n" + LEAST, "f.yaml: a contract is YAML 1.2, without directives"),
+        ("%YAML 1.2\n%YAML 1.1\n---\n" + LEAST, "f.yaml: a contract is YAML 1.2, without directives"),
         ("%TAG ! tag:x,2024:\n---\n" + LEAST, "f.yaml: a contract is YAML 1.2, without directives"),
         (LEAST + "---\n" + LEAST, "f.yaml, line 4: this is not YAML: expected a single document in the stream but found another document"),
         ("name: [note\n", "f.yaml, line 2: this is not YAML: while parsing a flow sequence"),

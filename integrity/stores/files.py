@@ -97,7 +97,7 @@ class FilesStore:
         left_out = []
         found = self._place.find()
         for path in sorted(found):
-            stem, codec = os.path.splitext(path)
+            stem, codec = os.path.splitext(self._place.spelled(path))
             suffix = os.path.splitext(stem)[1] if codec.lower() in _CODECS else codec
             if file_format := _FORMATS.get(suffix.lower()):
                 files.append(_File(self._place, path, file_format, _CODECS.get(codec.lower())))

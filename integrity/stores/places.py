@@ -46,6 +46,10 @@ class Place(Protocol):
         """Return what messages call a file."""
         ...
 
+    def spelled(self, path: str) -> str:
+        """Return the path that ends in the suffixes by which the kind of the file is told."""
+        ...
+
     def open(self, path: str, *, mapped: bool) -> pa.NativeFile: ...
 
     def stamp(self, path: str) -> tuple[object, ...]:
@@ -138,6 +142,9 @@ class _Local:
         inside = not os.path.isabs(self._given) and path.startswith(self._folder + os.sep)
         return _printable(os.path.relpath(path, self._folder) if inside else path)
 
+    def spelled(self, path: str) -> str:
+        return path
+
     def open(self, path: str, *, mapped: bool) -> pa.NativeFile:
         return pa.memory_map(path) if mapped else pa.OSFile(path, "r")
 
@@ -156,6 +163,7 @@ class _Remote:
 
     def __init__(self, url: str) -> None:
         shown, self._secrets = _without_secrets(url)
+        self._has_query = "?" in url and "?" not in shown
         self.location = _printable(shown)
         self.name = self.location.rstrip("/").rpartition("/")[2] or self.location
         import fsspec.core
@@ -212,7 +220,13 @@ class _Remote:
         return StoreError(f"there is no {self.location}", did_you_mean(name, _visible(siblings)))
 
     def show(self, path: str) -> str:
-        return self._safe(self._fs.unstrip_protocol(path))
+        return self._safe(self._without_query(self._fs.unstrip_protocol(path)))
+
+    def _without_query(self, path: str) -> str:
+        return path.partition("?")[0] if self._has_query else path
+
+    def spelled(self, path: str) -> str:
+        return self._without_query(path)
 
     def open(self, path: str, *, mapped: bool) -> pa.NativeFile:
         return pa.PythonFile(self._fs.open(path, "rb"), "r")

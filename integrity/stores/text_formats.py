@@ -18,6 +18,8 @@ import io
 import json
 import re
 import secrets
+import time
+import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from decimal import Decimal
 from itertools import chain
@@ -69,37 +71,61 @@ def _csv_batches(
 
 
 def _csv_pass(source: Source, columns: Sequence[str], block: int) -> Iterator[pa.RecordBatch]:
-    from pyarrow import csv as arrow_csv
-
     with source.stream() as stream:
         header, rest = _header(stream, source.name)
         check_columns(columns, header, source.name)
         mark = secrets.token_hex(16)
-        reader = arrow_csv.open_csv(
-            cast(IO[bytes], _Marked(rest, stream, ",".join([mark] * len(header)))),
-            arrow_csv.ReadOptions(block_size=block, column_names=header),
-            # A blank line is no row, unless there is one column only: then it is how NULL is written.
-            arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(header) > 1),
-            arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(header, pa.string()),
-                include_columns=list(dict.fromkeys(columns)),
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
-        )
-        held: pa.RecordBatch | None = None
+        # In a list, from which pyarrow takes it: an error's traceback would keep every variable that names it alive.
+        streams = [_Marked(rest, stream, ",".join([mark] * len(header)))]
+        gone = weakref.ref(streams[0])
+        try:
+            yield from _csv_rows(streams, mark, header, columns, block, source.name)
+        finally:
+            _wait_for(gone)
+
+
+def _csv_rows(
+    streams: list[_Marked], mark: str, header: list[str], columns: Sequence[str], block: int, name: str
+) -> Iterator[pa.RecordBatch]:
+    from pyarrow import csv as arrow_csv
+
+    reader = arrow_csv.open_csv(
+        cast(IO[bytes], streams.pop()),
+        arrow_csv.ReadOptions(block_size=block, column_names=header),
+        # A blank line is no row, unless there is one column only: then it is how NULL is written.
+        arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(header) > 1),
+        arrow_csv.ConvertOptions(
+            column_types=dict.fromkeys(header, pa.string()),
+            include_columns=list(dict.fromkeys(columns)),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+    held: pa.RecordBatch | None = None
+    try:
         for batch in reader:
             if batch.num_rows:
                 if held is not None:
                     yield held
                 held = batch
-        if held is None or any(column[-1].as_py() != mark for column in held.columns):
-            raise StoreError(
-                f"{source.name} ends inside quotation marks",
-                "a part of it is missing or one mark is never closed: export it again",
-            )
-        yield held.slice(0, held.num_rows - 1)
+    finally:
+        del reader
+    if held is None or any(column[-1].as_py() != mark for column in held.columns):
+        raise StoreError(
+            f"{name} ends inside quotation marks",
+            "a part of it is missing or one mark is never closed: export it again",
+        )
+    yield held.slice(0, held.num_rows - 1)
+
+
+def _wait_for(gone: weakref.ref[_Marked]) -> None:
+    """Wait until pyarrow's thread has let go of a stream: it reads ahead, and if Python ended before it did, the process
+    would be aborted, exit code and all."""
+    for _ in range(5_000):
+        if gone() is None:
+            return
+        time.sleep(0.001)
 
 
 class _Marked:
