@@ -691,12 +691,12 @@ def _last(value: Any) -> tuple[bool, Any]:
 
 
 def _order_of_copies(row: Row) -> tuple[Any, ...]:
-    return _last(row.event), row.print, _last(row.changed), row.broken
+    return _last(row.event), row.print, _last(row.changed), not row.broken
 
 
 def _order_of_pairing(row: Row) -> tuple[Any, ...]:
     """By fingerprint, then processed time; what is still the same then is told apart by what was said of it."""
-    return row.print, _last(row.processed), _last(row.changed), row.broken
+    return row.print, _last(row.processed), _last(row.changed), not row.broken
 
 
 def _pairs(
