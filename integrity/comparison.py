@@ -7,7 +7,7 @@ of a batch are the counts and totals of the very rows that were matched, and the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -17,7 +17,7 @@ from integrity.errors import BalanceError
 from integrity.items import Reader
 from integrity.outcomes import Outcomes
 from integrity.passes import Measured, measure
-from integrity.search import Found, Progress, Search, at_once
+from integrity.search import WAYS, Found, Progress, Search, Way, at_once
 from integrity.spool import Log, Sieve, Spool, together
 from integrity.totals import BATCH, ControlTotals, add_frames
 
@@ -52,6 +52,7 @@ def compare(
     case: Case,
     breaks: Log,
     progress: Progress,
+    ways: Sequence[Way] = WAYS,
 ) -> Compared:
     """Compare two sides of a contract.
 
@@ -62,6 +63,7 @@ def compare(
         case: What is judged, and when.
         breaks: Where the breaks go, in the columns of :func:`integrity.breaks.form`.
         progress: Hears what is being done.
+        ways: How to search differing batches, the first that succeeds.
     """
     keys = case.batch_columns
     sieve = outcomes.accepted
@@ -85,7 +87,7 @@ def compare(
             chosen = differing.select(*keys, pl.col("open").alias("__open"))
             if differing.height:
                 search = Search(source, destination, outcomes, case, chosen, measured, breaks, progress)
-                found = search.quickly() or search.thoroughly()
+                found = next(filter(None, (way(search) for way in ways)))
         settled = agree.join(differing, on=keys, how="anti", nulls_equal=True)
         remarks = _remark(source_remarks, destination_remarks, settled, case, breaks)
     unread = [role for role, side in (("source", source), ("destination", destination)) if isinstance(side, ControlTotals)]

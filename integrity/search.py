@@ -28,7 +28,7 @@ from integrity.passes import Measured, fingerprints, look, newest
 from integrity.spool import KEY, Log, Sieve, Spool, together
 from integrity.totals import COUNTS, Tally, add_frames, subtract, subtract_histograms
 
-__all__ = ["Found", "Progress", "Quiet", "Search", "at_once"]
+__all__ = ["WAYS", "Found", "Progress", "Quiet", "Search", "Way", "at_once"]
 
 #: The quick way is taken while at most this share of the hash prefixes differ: it reads so much of both sides whole.
 QUICK_SHARE = 1 / 8
@@ -114,15 +114,24 @@ class Search:
         counts = self._look(sieve, matched, breaks, seen)
         rest = self._rest(seen)
         if rest is None:
-            self.progress.step("the data changed while it was read")
             return None
-        for frame in breaks.frames():
-            self.breaks.add(frame)
         keys = self.case.batch_columns
         sources, destinations, histogram = rest
         settled = sources.select(*keys, pl.col("records").alias("matched"))
         settled = settled.with_columns(pl.lit(0, pl.Int64).alias(name) for name in COUNTED if name != "matched")
-        return self._found([settled, *counts], matched, (sources, destinations), histogram)
+        found = self._found([settled, *counts], matched, (sources, destinations), histogram)
+        if self._lost_peak(found):
+            return None
+        for frame in breaks.frames():
+            self.breaks.add(frame)
+        return found
+
+    def _lost_peak(self, found: Found) -> bool:
+        """Whether the slowest row of a batch was none that arrived: then that of the others is not known."""
+        keys = self.case.batch_columns
+        first = self.measured[1].totals.frame.select(*keys, pl.col("latency_max").alias("first"))
+        both = found.destination.join(first, on=keys, how="inner", nulls_equal=True)
+        return both.filter(pl.col("first").is_not_null() & ~(pl.col("latency_max") >= pl.col("first")).fill_null(False)).height > 0
 
     def _rest(self, seen: _Tallies) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame] | None:
         """What the first pass counted in the differing batches, less the rows that were looked up; ``None`` if unequal."""
@@ -136,10 +145,9 @@ class Search:
         sums = ["records", "hash_0", "hash_1", *(f"amount.{name}" for name in self.case.contract.amounts)]
         here, there = (f.filter(pl.col("records") != 0).select(*keys, *sums).sort(keys) for f in frames)
         negative = any(f.filter(pl.any_horizontal(pl.col(*COUNTS) < 0)).height for f in frames)
-        unknown_peak = frames[1].filter("peak_unknown").height
-        if negative or unknown_peak or not here.equals(there):
+        if negative or not here.equals(there):
             return None
-        return frames[0].drop("peak_unknown"), frames[1].drop("peak_unknown"), histograms[1]
+        return frames[0], frames[1], histograms[1]
 
     def thoroughly(self) -> Found:
         """Search by reading the differing batches again."""
@@ -229,6 +237,11 @@ class Search:
             frames.append(add_frames(([] if settled is None else [settled[i]]) + parts, keys))
         latency = finished[1][1]
         return Found(merged, frames[0], frames[1], latency if histogram is None else pl.concat([histogram, latency]))
+
+
+Way = Callable[[Search], Found | None]
+#: The ways to search, in the order in which they are tried; the last one always succeeds.
+WAYS: tuple[Way, ...] = (Search.quickly, Search.thoroughly)
 
 
 def _count(rows: pl.DataFrame, tally: Tally) -> None:

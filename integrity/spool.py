@@ -32,7 +32,7 @@ PREFIX_BITS = 16
 _PARTS = 64
 #: Texts are written as copies: a view would take along the whole buffer that it looks into, once for each part.
 _COPIED = pl.CompatLevel.oldest()
-_IN_MEMORY = 96 * 2**20
+_IN_MEMORY = 48 * 2**20
 
 
 class Spool:

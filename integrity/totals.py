@@ -201,20 +201,20 @@ def add_frames(frames: Sequence[pl.DataFrame], keys: Sequence[str]) -> pl.DataFr
 def subtract(whole: pl.DataFrame, part: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
     """Take some rows' totals out of the totals of all rows: the inverse of adding.
 
-    A maximum cannot be taken back: ``peak_unknown`` says where the part held it.
+    A maximum cannot be taken back: where the part held it, that of the rest is unknown, and null.
     """
     both = whole.join(part, on=keys, how="left", nulls_equal=True, suffix=":part")
     amounts = [name for name in whole.columns if name.startswith("amount.")]
     peak, part_peak = pl.col("latency_max"), pl.col("latency_max:part")
     rest = both.with_columns(
         *(pl.col(name) - pl.col(f"{name}:part").fill_null(0) for name in (*COUNTS, *_HASHES)),  # words wrap, as they add
-        (part_peak >= peak).fill_null(False).alias("peak_unknown"),
+        pl.when(~(part_peak >= peak).fill_null(False)).then(peak).alias("latency_max"),
         *(
             pl.Series(name, [str(int(a) - int(b or 0)) for a, b in both.select(name, f"{name}:part").iter_rows()], pl.String)
             for name in amounts
         ),
     )
-    return rest.select(*whole.columns, "peak_unknown")
+    return rest.select(whole.columns)
 
 
 def subtract_histograms(whole: pl.DataFrame, part: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:

@@ -7,6 +7,8 @@ import io
 import json
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -25,6 +27,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from integrity.errors import MissingExtraError, StoreError
+from integrity.stores import text_formats
 from integrity.stores.base import CHUNK_ROWS, Span, Store
 from integrity.stores.files import FilesStore
 
@@ -702,9 +705,13 @@ def test_json_files_of_a_folder() -> None:
     assert read("none") == []
 
 
-def test_json_blank_blocks_do_not_end_a_file() -> None:
-    blank = "\n" * (34 << 20)
-    assert read(write("gap.jsonl", '{"a": 1}\n' + blank + '{"a": 2}\n')) == [{"a": 1}, {"a": 2}]
+def test_json_blank_blocks_do_not_end_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_formats, "_BLOCK", 8)
+    blank = " \n" * 1000
+    assert read(write("gap.jsonl", f'{blank}{{"a": 1}}\n{blank}{{"b": 2}}{blank}')) == [
+        {"a": 1, "b": None},
+        {"a": None, "b": 2},
+    ]
 
 
 # Arrow
@@ -866,19 +873,69 @@ csv_text = st.text(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
-    st.integers(1, 3).flatmap(
+    rows=st.integers(1, 3).flatmap(
         lambda width: st.lists(
             st.lists(st.one_of(st.none(), csv_text), min_size=width, max_size=width), min_size=1
         )
     ),
-    st.sampled_from(["\n", "\r\n"]),
-    st.booleans(),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    closed=st.booleans(),
+    bare=st.booleans(),
+    block=st.integers(1, 40),
 )
-def test_any_csv_comes_back(rows: list[list[str | None]], end: str, closed: bool) -> None:
+def test_any_csv_comes_back_whatever_the_blocks(
+    rows: list[list[str | None]], end: str, closed: bool, bare: bool, block: int
+) -> None:
+    def field(value: str | None) -> str:
+        if value is None:
+            return ""
+        # Without quotation marks around them where they can be, though some may be inside.
+        if bare and value and value[0] != '"' and not set(value) & set(",\r\n"):
+            return value
+        return '"' + value.replace('"', '""') + '"'
+
     names = "abc"[: len(rows[0])]
-    lines = [",".join(names)]
-    lines += [",".join("" if v is None else '"' + v.replace('"', '""') + '"' for v in row) for row in rows]
+    lines = [",".join(names), *(",".join(map(field, row)) for row in rows)]
     # Without a last line end, the NULL of a file of one column is nothing at all.
     closed = closed or (len(names) == 1 and rows[-1][0] is None)
-    write("any.csv", end.join(lines) + (end if closed else ""))
-    assert [list(row.values()) for row in read("any.csv")] == rows
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_formats, "_CSV_BLOCK", block)
+        back = read(write("any.csv", end.join(lines) + (end if closed else "")))
+    assert [list(row.values()) for row in back] == rows
+
+
+def test_csv_row_boundaries_are_found_though_quotation_marks_mislead() -> None:
+    # Each mark inside of an unquoted field makes line breaks look as if they were inside of a value, and the reverse.
+    lines = [f'{n},5" pipe' if n % 3 else f'{n},"two\nlines of ""{n}"""' for n in range(200_000)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_formats, "_CSV_BLOCK", 100_000)
+        back = read(write("pipes.csv", "a,b\n" + "\n".join(lines)))
+    assert [row["a"] for row in back] == [str(n) for n in range(200_000)]
+    assert back[1]["b"] == '5" pipe'
+    assert back[3]["b"] == 'two\nlines of "3"'
+
+
+def test_a_csv_row_longer_than_memory_should_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_formats, "_CSV_BLOCK", 100)
+    monkeypatch.setattr(text_formats, "_LONGEST_ROW", 1 << 20)
+    assert "x.csv has a row of more than 1 MiB" in problem(write("x.csv", 'a,b\n1,"' + "x\n" * (1 << 20)))
+    monkeypatch.setattr(text_formats, "_BLOCK", 100)
+    assert "x.jsonl has a line of more than 1 MiB" in problem(write("x.jsonl", "[" * (2 << 20)))
+
+
+@pytest.mark.parametrize("ending", ["pass", "raise SystemExit(3)", "list(stream); store.columns(); 1 / 0"])
+def test_a_process_may_end_in_the_middle_of_a_pass(ending: str) -> None:
+    lines = "".join(f"{number},{'x' * 50}\n" for number in range(400_000))
+    write("long.csv.gz", gzip.compress(("a,b\n" + lines).encode(), 1))
+    code = f"""
+from integrity.stores import open_store
+store = open_store("long.csv.gz")
+stream = store.stream(["a"])
+next(stream)
+{ending}
+"""
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True
+    )
+    assert done.returncode == {"pass": 0, "raise SystemExit(3)": 3}.get(ending, 1), done.stderr.decode()
