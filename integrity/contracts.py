@@ -15,47 +15,46 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
-from enum import StrEnum
-from io import StringIO
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, Strict, ValidationError, ValidationInfo, field_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from ruamel.yaml.representer import SafeRepresenter
 
-from integrity.columns import (
+from integrity.column_rules import BATCH_COLUMNS, BREAK_COLUMNS, column_contradictions, name_collisions
+from integrity.columns import Clock, ClockColumn, Column, Columns, ColumnType
+from integrity.errors import ContractError, did_you_mean
+from integrity.part import (
     AnyText,
-    Clock,
-    ClockColumn,
-    Column,
     ColumnName,
-    Columns,
-    ColumnType,
-    Cut,
     Duration,
-    Expectation,
     Flag,
     Form,
     Key,
     Listed,
     Part,
-    Ratio,
     Refusal,
-    Slug,
-    Text,
-    Where,
     in_words,
     quoted,
     refusals_of,
+    twice,
 )
-from integrity.errors import ContractError, did_you_mean
-from integrity.windows import DAY, Window, format_duration
+from integrity.promises import (
+    GRANTS,
+    Assertion,
+    Authorization,
+    Criteria,
+    Cut,
+    Exclusion,
+    Exemption,
+    Expectation,
+    Grants,
+    Outcomes,
+    Slug,
+    Timeliness,
+)
+from integrity.strict_yaml import Kind, read_text, read_yaml, write_yaml
+from integrity.windows import DAY, Window
 
 __all__ = [
     "BATCH_COLUMNS",
@@ -77,155 +76,8 @@ __all__ = [
     "contract",
 ]
 
-#: The columns of ``result.breaks`` that every contract has. The identity columns follow ``kind``.
-BREAK_COLUMNS: Final = (
-    "break_id", "batch_start", "kind", "differing", "source_values", "destination_values", "event_time",
-    "processed_time", "latency", "reason",
-)  # fmt: skip
-
-#: The columns of ``result.batches`` that every contract has, between the partition columns and the amounts.
-BATCH_COLUMNS: Final = (
-    "batch_start", "batch_end", "source_records", "destination_records", "matched", "corrupt", "unverified",
-    "lost", "accounted", "pending", "duplicate", "extra", "moved_in", "moved_out", "late", "skewed",
-    "unauthorized", "invalid", "excluded", "superseded", "source_hash", "destination_hash", "latency_p50",
-    "latency_p95", "latency_max", "completeness_ratio", "timeliness_ratio", "completeness", "accuracy",
-    "validity", "timeliness", "authorization", "verdict",
-)  # fmt: skip
-
-
-_GRANTS: Final = "{actor: member_id, object: room_id, from: joined_at, until: left_at}"
 _START: Final = "start with name, version and identity, or from a built-in contract"
-
-
-class Assertion(StrEnum):
-    """What can be asserted of a batch, in the order in which it is shown."""
-
-    COMPLETENESS = "completeness"
-    ACCURACY = "accuracy"
-    VALIDITY = "validity"
-    TIMELINESS = "timeliness"
-    AUTHORIZATION = "authorization"
-
-
-# ---- the promises ------------------------------------------------------------------------------------------
-
-
-def _twice(names: Sequence[str], *key: str) -> Iterator[Refusal]:
-    for place, name in enumerate(names):
-        if name in names[:place]:
-            yield Refusal(
-                f"{quoted(name)} is there twice", "rename one of the two, or remove it", (*key, place)
-            )
-
-
-class Exclusion(Part):
-    """What is left out of the population, by name and for a reason, and counted.
-
-    Attributes:
-        name: What it is called in the result.
-        side: Where it applies.
-        where: All of these columns must have one of their values. Undeclared columns are text.
-        reason: Why. An auditor reads it.
-    """
-
-    name: Text = Field(examples=["typing indicators"])
-    side: Literal["source", "destination", "both"] = "both"
-    where: Where = Field(examples=["{kind: [typing]}"])
-    reason: Text = Field(examples=["never stored, by design"])
-
-
-class Outcomes(Part):
-    """Which outcomes, of a store that lists what ended elsewhere, account for a missing item."""
-
-    accept: Annotated[tuple[Text, ...], Listed] = Field(examples=["[recalled, blocked]"])
-
-    def contradictions(self) -> Iterator[Refusal]:
-        """Yield that there is no outcome, and which is listed twice."""
-        if not self.accept:
-            yield Refusal(
-                "lists no outcome", "write for example [recalled, blocked], or leave it out", ("accept",)
-            )
-        yield from _twice(self.accept, "accept")
-
-
-class Timeliness(Part):
-    """How soon items are processed.
-
-    Attributes:
-        within: The limit in microseconds.
-        ratio: The share of the items that must keep to it, over the run's closed batches.
-        never_over: The limit in microseconds that none may pass.
-        basis: Where it is promised.
-    """
-
-    within: Duration = Field(examples=["5s"])
-    ratio: Ratio = Decimal(1)
-    never_over: Duration | None = Field(default=None, examples=["60s"])
-    basis: Text | None = None
-
-    def contradictions(self) -> Iterator[Refusal]:
-        """Yield that the limit which none may pass is passed by items that are on time."""
-        if self.never_over is not None and self.never_over < self.within:
-            limits = (
-                f"{format_duration(self.never_over)} is shorter than within: {format_duration(self.within)}"
-            )
-            yield Refusal(limits, "give it the longer of the two limits", ("never_over",))
-
-
-class Grants(Part):
-    """The columns of the store of grants: who may act on what, from when until when.
-
-    Attributes:
-        actor: Who.
-        object: On what.
-        from_: Since when; written ``from``.
-        until: Until when.
-        recorded_at: When the grant was entered, if the store tells.
-    """
-
-    actor: ColumnName = Field(examples=["member_id"])
-    object: ColumnName = Field(examples=["room_id"])
-    from_: ColumnName = Field(alias="from", examples=["joined_at"])
-    until: ColumnName = Field(examples=["left_at"])
-    recorded_at: ColumnName | None = None
-
-
-class Exemption(Part):
-    """Items that need no grant, and why."""
-
-    where: Where = Field(examples=["{kind: [system]}"])
-    reason: Text = Field(examples=["written by the service itself"])
-
-
-class Authorization(Part):
-    """Every item's actor held a grant for its object, at its event time.
-
-    Attributes:
-        actor: The item's column that says who.
-        object: The item's column that says on what.
-        grants: The columns of the store of grants.
-        exempt: Items that need no grant.
-    """
-
-    actor: ColumnName = Field(examples=["sender_id"])
-    object: ColumnName = Field(examples=["room_id"])
-    grants: Grants = Field(examples=[_GRANTS])
-    exempt: Annotated[tuple[Exemption, ...], Listed] = ()
-
-
-class Criteria(Part):
-    """Which control criterion each assertion answers to, such as PI1.3 of the trust services criteria.
-
-    Attributes:
-        set: The set of criteria and its edition.
-    """
-
-    set: Text = Field(examples=["TSC-2017"])
-    completeness: Text | None = None
-    accuracy: Text | None = None
-    validity: Text | None = None
-    timeliness: Text | None = None
-    authorization: Text | None = None
+_KIND: Final = Kind("contract", "what is promised", ContractError)
 
 
 class Contract(Part):
@@ -292,7 +144,7 @@ class Contract(Part):
     timeliness: Timeliness | None = Field(default=None, examples=["{within: 5s, ratio: 0.999}"])
     authorization: Authorization | None = Field(
         default=None,
-        examples=[f"{{actor: sender_id, object: room_id, grants: {_GRANTS}}}"],
+        examples=[f"{{actor: sender_id, object: room_id, grants: {GRANTS}}}"],
     )
     validity: Annotated[tuple[Expectation, ...], Listed] = ()
     criteria: Criteria | None = Field(default=None, examples=["{set: TSC-2017, completeness: PI1.3}"])
@@ -323,19 +175,7 @@ class Contract(Part):
             >>> Contract.from_yaml(builtin_contracts()["message"]).version
             1
         """
-        where = os.fspath(path)
-        try:
-            text = Path(where).read_bytes().decode()
-        except FileNotFoundError:
-            beside = [file.name for file in Path(where).parent.glob("*.y*ml")]
-            advice = did_you_mean(Path(where).name, beside) if beside else "check the path"
-            raise ContractError(f"there is no contract file {where}", advice) from None
-        except UnicodeDecodeError:
-            raise ContractError(f"{where} is not UTF-8 text", "save it as UTF-8, or check the path") from None
-        except (OSError, ValueError) as error:
-            reason = (getattr(error, "strerror", None) or str(error)).lower()
-            raise ContractError(f"{where!r} cannot be read: {reason}", "name a readable YAML file") from None
-        return cls.from_text(text, where)
+        return cls.from_text(read_text(path, _KIND), os.fspath(path))
 
     @classmethod
     def from_text(cls, text: str, where: str = "<text>") -> Self:
@@ -353,7 +193,7 @@ class Contract(Part):
             Traceback (most recent call last):
             integrity.errors.ContractError: <text>, line 1: due: cannot be 'day'; write 'window'
         """
-        promises, lines = _read_yaml(text, where)
+        promises, lines = read_yaml(text, where, _KIND)
         return cls._from_written(promises, where, lines)
 
     @classmethod
@@ -384,14 +224,7 @@ class Contract(Part):
 
     def to_yaml(self) -> str:
         """Return the contract as YAML that reads as an equal one: without comments, defaults left out."""
-        yaml = YAML(typ="safe", pure=True)
-        yaml.Representer = _Representer
-        yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-        yaml.allow_unicode = True
-        yaml.width = 120
-        out = StringIO()
-        yaml.dump(self._form(), out)
-        return out.getvalue()
+        return write_yaml(self._form())
 
     @property
     def sha256(self) -> str:
@@ -400,9 +233,7 @@ class Contract(Part):
         Comments, the order of keys and short ways of writing do not change it. Every promise does. A default
         is not part of it, so that a promise which a later version learns to make leaves old hashes alone.
         """
-        text = json.dumps(
-            self._form(), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-        )
+        text = json.dumps(self._form(), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
@@ -440,43 +271,11 @@ class Contract(Part):
 
     def contradictions(self) -> Iterator[Refusal]:
         """Yield which promises cannot be meant together."""
-        yield from self._column_contradictions()
+        yield from column_contradictions(self.identity, self.content, self.amounts, self.partition)
         yield from self._clock_contradictions()
-        yield from self._name_collisions()
+        yield from name_collisions(self.identity, self.amounts, self.partition)
         names = [exclusion.name for exclusion in self.exclude]
-        yield from _twice(names, "exclude")
-
-    def _column_contradictions(self) -> Iterator[Refusal]:
-        if not self.identity:
-            problem = "names no column, so no item could be told from another"
-            yield Refusal(problem, "write for example [message_id]", ("identity",))
-        for name, column in self.identity.items():
-            for option in ("evidence", "carried"):
-                if getattr(column, option):
-                    yield Refusal(
-                        "is said of content columns only", "leave it out", ("identity", name, option)
-                    )
-        for name in self.content:
-            if name in self.identity:
-                advice = "leave it out of content: identity is compared as well"
-                yield Refusal("is an identity column too", advice, ("content", name))
-        yield from _twice(self.amounts, "amounts")
-        yield from _twice(self.partition, "partition")
-        for place, name in enumerate(self.amounts):
-            if name not in self.columns:
-                yield Refusal(
-                    f"there is no column {quoted(name)}", did_you_mean(name, self.columns), ("amounts", place)
-                )
-            elif self.columns[name].type not in (ColumnType.INTEGER, ColumnType.DECIMAL):
-                yield Refusal(
-                    f"{quoted(name)} is {self.columns[name].type}; only integers and decimals sum exactly",
-                    f"declare {name} as integer or decimal, or leave it out of amounts",
-                    ("amounts", place),
-                )
-        for place, name in enumerate(self.partition):
-            if name not in self.identity:
-                advice = did_you_mean(name, self.identity)
-                yield Refusal(f"{quoted(name)} is not an identity column", advice, ("partition", place))
+        yield from twice(names, "exclude")
 
     def _clock_contradictions(self) -> Iterator[Refusal]:
         clock = self.clock
@@ -490,9 +289,7 @@ class Contract(Part):
                 "authorization": self.authorization is not None,  # a grant holds at a moment
             }
             for key in (key for key, needed in needs.items() if needed):
-                yield Refusal(
-                    "needs a clock", "add for example clock: {event: sent_at}, or leave it out", (key,)
-                )
+                yield Refusal("needs a clock", "add for example clock: {event: sent_at}, or leave it out", (key,))
         elif self.timeliness is not None and clock.processed is None:
             yield Refusal(
                 "needs to know when the destination had an item",
@@ -532,111 +329,6 @@ class Contract(Part):
                 "take it out of identity, or write carried: true",
                 ("clock", "carried"),
             )
-
-    def _name_collisions(self) -> Iterator[Refusal]:
-        def collision(key: Key, what: str, name: str, result: str) -> Refusal:
-            ours = f"item_{name}"
-            return Refusal(
-                f"{what} is also a column of {result}",
-                f"call it {ours!r} in the contract and map it: columns={{'source': {{{name!r}: {ours!r}}}}}",
-                key,
-            )
-
-        amounts = {f"{side}_{name}" for name in self.amounts for side in ("source", "destination")}
-        for name in self.identity:
-            if name in BREAK_COLUMNS:
-                yield collision(("identity", name), f"identity column {name!r}", name, "result.breaks")
-        for place, name in enumerate(self.partition):
-            if name in BATCH_COLUMNS or name in amounts:
-                yield collision(("partition", place), f"partition column {name!r}", name, "result.batches")
-        for place, name in enumerate(self.amounts):
-            if f"source_{name}" in BATCH_COLUMNS or f"destination_{name}" in BATCH_COLUMNS:
-                what = f"amount {name!r} would be summed as 'source_{name}', which"
-                yield collision(("amounts", place), what, name, "result.batches")
-
-
-# ---- YAML --------------------------------------------------------------------------------------------------
-
-
-class _Representer(SafeRepresenter):
-    """Writes text so that it reads as itself. By ruamel alone, a U+0085 or a bare ``:0`` would not."""
-
-    def represent_str(self, text: str) -> ScalarNode:
-        """Return text as YAML: bare where it is plain prose, else in double quotes with escapes."""
-        prose = re.fullmatch(r"\w[\w §.,;()/-]*", text)
-        node: ScalarNode = self.represent_scalar("tag:yaml.org,2002:str", text, style=None if prose else '"')
-        return node
-
-
-_Representer.add_representer(str, _Representer.represent_str)
-
-
-def _read_yaml(text: str, where: str) -> tuple[object, dict[Key, int]]:
-    """Return what a YAML text says, and the line of every key and list entry."""
-    # A %YAML 1.1 directive would bring back the `on` that means true.
-    text = text.removeprefix("\ufeff")
-    if re.search(r"(?:^|[\r\n])%(?!YAML 1\.2\s)", text):
-        raise ContractError(
-            f"{where}: a contract is YAML 1.2, without directives", "take out the line that begins with %"
-        )
-    yaml = YAML(typ="safe", pure=True)
-    lines: dict[Key, int] = {}
-    try:
-        node = yaml.compose(StringIO(text))
-        return node and _value(node, yaml, where, (), lines, set()), lines
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"{where}, line {mark.line + 1}" if mark else where
-        problem = " ".join(part for part in (error.context, error.problem) if part)
-        raise ContractError(f"{place}: this is not YAML: {problem}", "correct it there") from None
-    except YAMLError:
-        # What is left is a character that YAML cannot hold at all.
-        raise ContractError(
-            f"{where}: this is not YAML but holds control characters", "check the file"
-        ) from None
-    except RecursionError:
-        raise ContractError(f"{where}: it nests too deep for a contract", "write it flat") from None
-
-
-def _value(node: Node, yaml: YAML, where: str, key: Key, lines: dict[Key, int], seen: set[int]) -> object:
-    line = node.start_mark.line + 1
-    lines.setdefault(key, line)
-    place = f"{where}, line {line}"
-    if id(node) in seen:
-        raise ContractError(
-            f"{place}: anchors and aliases hide what is promised", "write it out where it holds"
-        )
-    seen.add(id(node))
-    tag = str(node.tag).removeprefix("tag:yaml.org,2002:")
-    if isinstance(node, MappingNode) and tag == "map":
-        mapping: dict[str, object] = {}
-        for key_node, value_node in node.value:
-            name = _value(key_node, yaml, where, key, lines, seen)
-            place = f"{where}, line {key_node.start_mark.line + 1}"
-            if not isinstance(name, str):
-                raise ContractError(f"{place}: the key {quoted(name)} is not text", "write it in quotes")
-            if name in mapping:
-                first = lines[*key, name]
-                raise ContractError(
-                    f"{place}: the key {name!r} is there already, in line {first}", "keep one of the two"
-                )
-            lines[*key, name] = key_node.start_mark.line + 1
-            mapping[name] = _value(value_node, yaml, where, (*key, name), lines, seen)
-        return mapping
-    if isinstance(node, SequenceNode) and tag == "seq":
-        return [_value(each, yaml, where, (*key, n), lines, seen) for n, each in enumerate(node.value)]
-    if isinstance(node, ScalarNode) and tag in ("null", "bool", "int", "float"):
-        try:
-            value: object = yaml.constructor.construct_object(node)
-        except ValueError:
-            raise ContractError(
-                f"{place}: {quoted(node.value)} is not a number", "write it in quotes"
-            ) from None
-        return value
-    # The core of YAML 1.2 has no dates, no merging and no default key: these are the text that they are.
-    if isinstance(node, ScalarNode) and tag in ("str", "timestamp", "merge", "value"):
-        return str(node.value)
-    raise ContractError(f"{place}: the tag {tag!r} means nothing in a contract", "leave the tag out")
 
 
 # ---- finding contracts -------------------------------------------------------------------------------------
@@ -686,7 +378,5 @@ def contract(name_or_path: str | os.PathLike[str] | Contract) -> Contract:
         return Contract.from_yaml(name_or_path)
     builtin = builtin_contracts()
     if name_or_path not in builtin:
-        raise ContractError(
-            f"there is no built-in contract {name_or_path!r}", did_you_mean(name_or_path, builtin)
-        )
+        raise ContractError(f"there is no built-in contract {name_or_path!r}", did_you_mean(name_or_path, builtin))
     return Contract.from_yaml(builtin[name_or_path])

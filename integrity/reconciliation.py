@@ -18,9 +18,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
+from integrity.balance import Compared
 from integrity.breaks import Case
 from integrity.canonical import ENCODING_VERSION
-from integrity.comparison import Compared, compare
+from integrity.comparison import compare
 from integrity.contracts import Assertion, Contract, contract
 from integrity.errors import BalanceError, ContractError, UsageError, did_you_mean
 from integrity.items import Reader, Role, micros, moment

@@ -207,8 +207,13 @@ def cases(draw: st.DrawFn, clock: bool | None = None) -> Case:
             stamps = pl.Datetime("us", "UTC")
     if revisions and draw(st.integers(0, 3)) == 0:
         promises["latest_by"] = draw(st.sampled_from(revisions))
-    pool = draw(st.lists(_rows(events, as_of, stamps), min_size=1, max_size=6))
-    some = st.lists(st.sampled_from(pool), max_size=8)
+    pool = draw(st.lists(_rows(events, as_of, stamps, clean=draw(st.booleans())), min_size=1, max_size=6))
+    source = draw(st.lists(st.sampled_from(pool), max_size=8))
+    # Either what nearly arrived as it was, or anything.
+    kept = st.lists(st.sampled_from(source), max_size=8) if source else st.just([])
+    few = st.lists(st.sampled_from(pool), max_size=2)
+    nearly = st.tuples(st.integers(0, 2), few).map(lambda change: source[change[0] :] + change[1])
+    destination = draw(st.one_of(nearly, kept, st.lists(st.sampled_from(pool), max_size=8)))
     contract = integrity.Contract(**promises)
     outcomes = None
     if with_outcomes:
@@ -219,7 +224,7 @@ def cases(draw: st.DrawFn, clock: bool | None = None) -> Case:
         outcomes = [{name: row[name] for name in names} for row in draw(st.lists(ended, max_size=3))]
     schema = dict.fromkeys(("tenant", "id", "body", "n", "digest", "kind"), pl.String)
     schema |= dict.fromkeys(("sent", "stored", "edited"), stamps)
-    return Case(contract, draw(some), draw(some), schema, as_of, outcomes, *bounds, skip)
+    return Case(contract, source, destination, schema, as_of, outcomes, *bounds, skip)
 
 
 def _promise_time(draw: st.DrawFn, promises: dict[str, Any], revisions: list[str]) -> tuple[int, int, tuple[Any, Any], dict[str, str]]:
@@ -259,8 +264,13 @@ IDS = st.sampled_from(["1", "1", "1", "2", "+1", " 1", "x", None])
 TENANTS = st.sampled_from(["a", "a", "b", None])
 
 
-def _rows(events: st.SearchStrategy[int | None], as_of: int, stamps: Any) -> st.SearchStrategy[dict[str, Any]]:
-    delays = st.sampled_from([0, 1, 5 * SECOND, 5 * SECOND + 1, 61 * SECOND, -1, None, "future"])
+def _rows(
+    events: st.SearchStrategy[int | None], as_of: int, stamps: Any, clean: bool
+) -> st.SearchStrategy[dict[str, Any]]:
+    """Rows; clean ones break no rule by themselves, so that the other rules get their turn."""
+    delays: list[Any] = [0, 1, 5 * SECOND, 5 * SECOND + 1, 61 * SECOND]
+    if not clean:
+        delays += [-1, None, "future"]
 
     def stamp(us: int | None) -> Any:
         if stamps is not pl.String:
@@ -269,18 +279,19 @@ def _rows(events: st.SearchStrategy[int | None], as_of: int, stamps: Any) -> st.
 
     @st.composite
     def row(draw: st.DrawFn) -> dict[str, Any]:
-        sent, delay = draw(events), draw(delays)
+        sent, delay = draw(events), draw(st.sampled_from(delays))
+        sent = START if clean and sent is None else sent
         stored = as_of + 3 * SECOND if delay == "future" else None if None in (sent, delay) else sent + delay
         return {
-            "tenant": draw(TENANTS),
-            "id": draw(IDS),
+            "tenant": draw(st.sampled_from(["a", "b"]) if clean else TENANTS),
+            "id": draw(st.sampled_from(["1", "2", "3"]) if clean else IDS),
             "body": draw(st.sampled_from(["p", "q", None])),
-            "n": draw(st.sampled_from(["1", "1", "-2", "07", "1.50", "9" * 40, None])),
+            "n": draw(st.sampled_from(["1", "2"] if clean else ["1", "1", "-2", "07", "1.50", "9" * 40, None])),
             "digest": draw(st.sampled_from(["d", "e", None])),
             "kind": draw(st.sampled_from(["note", "note", "noise", None])),
             "sent": stamp(sent),
             "stored": stamp(stored),
-            "edited": stamp(draw(st.sampled_from([START, as_of - SECOND, as_of, None]))),
+            "edited": stamp(draw(st.sampled_from([START, START, as_of - SECOND, as_of, START if clean else None]))),
         }
 
     return row()
