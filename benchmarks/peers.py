@@ -98,7 +98,7 @@ def read_only(source: str, destination: str) -> tuple[bool, Breaks]:
     import pyarrow.parquet as pq
 
     for path in (source, destination):
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=131_072):
+        for batch in pq.ParquetFile(path, pre_buffer=False).iter_batches(batch_size=131_072):
             assert batch.num_columns == len(IDENTITY) + len(CONTENT)
     return True, []
 

@@ -1,7 +1,7 @@
 """What should run? A job file names a contract and two stores, so that a scheduler needs one word.
 
-A job is the arguments of :func:`integrity.reconcile`, as YAML. Relative paths are relative to the folder in which the command
-runs, as they are in a shell.
+A job is the arguments of :func:`integrity.reconcile`, as YAML that is read as strictly as a contract. Relative paths
+are relative to the folder in which the command runs, as they are in a shell.
 """
 
 from __future__ import annotations
@@ -9,19 +9,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from integrity.search import Progress
 from integrity.errors import UsageError, did_you_mean
 from integrity.reconciliation import reconcile
 from integrity.result import Result
+from integrity.search import Progress
+from integrity.strict_yaml import Kind, read_text, read_yaml
 
 __all__ = ["Job"]
 
+_KIND: Final = Kind("job", "what runs", UsageError)
 _REQUIRED = ("contract", "source", "destination")
 _MAPPINGS = ("skip", "columns", "timezone")
 
@@ -66,27 +64,18 @@ class Job:
             UsageError: it cannot be read, or a key is missing, unknown or of the wrong kind.
         """
         where = os.fspath(path)
-        try:
-            said = YAML(typ="safe", pure=True).load(Path(where).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            beside = [file.name for file in Path(where).parent.glob("*.y*ml")]
-            raise UsageError(f"there is no job file {where}", did_you_mean(Path(where).name, beside)) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"the job file {where} cannot be read: {error}", "name a readable YAML file") from error
-        except YAMLError as error:
-            line = getattr(getattr(error, "problem_mark", None), "line", -1) + 1
-            problem = getattr(error, "problem", None) or "it is no YAML"
-            raise UsageError(f"{where}, line {line}: {problem}", "correct it there") from error
+        said, lines = read_yaml(read_text(path, _KIND), where, _KIND)
         if not isinstance(said, Mapping):
             raise UsageError(f"{where}: a job is a mapping", "start with contract, source and destination")
         known = {f.name for f in fields(cls)}
         for key, value in said.items():
+            place = f"{where}, line {lines[key,]}"
             if key not in known:
-                raise UsageError(f"{where}: there is no key {key!r} in a job", did_you_mean(str(key), known))
+                raise UsageError(f"{place}: there is no key {key!r} in a job", did_you_mean(key, known))
             wanted: type = Mapping if key in _MAPPINGS else bool if key == "values" else str
             if not isinstance(value, wanted):
-                kind = {"Mapping": "a mapping", "bool": "true or false", "str": "text; write it in quotes"}[wanted.__name__]
-                raise UsageError(f"{where}: {key} is {value!r}", f"it has to be {kind}")
+                kinds = {Mapping: "a mapping", bool: "true or false", str: "text; write it in quotes"}
+                raise UsageError(f"{place}: {key} is {value!r}", f"it has to be {kinds[wanted]}")
         for key in _REQUIRED:
             if key not in said:
                 raise UsageError(f"{where}: {key} is missing", f"add it, as in {key}: …")

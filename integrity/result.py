@@ -131,7 +131,7 @@ class Result:
     def _amounts(self, column: str, amount: str) -> list[int | Decimal]:
         scale = scale_of(self.contract, amount)
         sums = [int(text) for text in self._batches[column]]
-        return [Decimal(value).scaleb(-scale) for value in sums] if scale else list(sums)
+        return [_scaled(value, scale) for value in sums] if scale else list(sums)
 
     @property
     def breaks(self) -> pd.DataFrame:
@@ -281,7 +281,8 @@ class Result:
             for name in self.contract.amounts:
                 for side in ("source", "destination"):
                     places = scale_of(self.contract, name)
-                    row[f"{side}_{name}"] = str(Decimal(row[f"{side}_{name}"]).scaleb(-places)) if places else row[f"{side}_{name}"]
+                    if places:
+                        row[f"{side}_{name}"] = format(_scaled(int(row[f"{side}_{name}"]), places), "f")
         if beside is not None:
             document["breaks_file"] = beside.name
         return document
@@ -350,6 +351,11 @@ def total_counts(batches: pl.DataFrame) -> dict[str, int]:
     """Sum the batches up, in DESIGN's names."""
     named = batches.with_columns(pl.col("moved_out").alias("moved"))
     return {name: int(named[name].sum() or 0) for name in _TOTALS}
+
+
+def _scaled(unscaled: int, scale: int) -> Decimal:
+    """An exact decimal of any length; arithmetic would round it to the context's precision."""
+    return Decimal(f"{unscaled}E-{scale}")
 
 
 def _hash(side: str) -> pl.Expr:

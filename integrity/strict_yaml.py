@@ -116,7 +116,7 @@ class _Reading:
     seen: set[int] = field(default_factory=set)
 
     def value(self, node: Node, key: Key) -> object:
-        """Return what a node says, having noted its lines and those inside it. These keys lead to it."""
+        """Return what a node says, to which this key leads, and note the lines of all that is in it."""
         line = node.start_mark.line + 1
         self.lines.setdefault(key, line)
         place = f"{self.where}, line {line}"

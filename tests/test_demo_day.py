@@ -28,7 +28,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from integrity.demo import Accusation, Day, compare, generate_day
-from integrity.demo_faults import CATALOGUE
+from integrity.demo.catalogue import CATALOGUE
 from integrity.errors import StoreError, UsageError
 
 IDENTITY = ("tenant_id", "room_id", "message_id")

@@ -20,7 +20,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, event, given, note, settings
 from hypothesis import strategies as st
-from oracle import COUNTS, EPOCH, US, Expected, Oracle
+from tests.oracle import COUNTS, EPOCH, US, Expected, Oracle
 
 import integrity
 from integrity import reconciliation

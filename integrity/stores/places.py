@@ -11,7 +11,7 @@ import glob
 import os
 import re
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Protocol, cast
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -146,7 +146,8 @@ class _Local:
         return path
 
     def open(self, path: str, *, mapped: bool) -> pa.NativeFile:
-        return pa.memory_map(path) if mapped else pa.OSFile(path, "r")
+        name = cast(str, os.fsencode(path))  # bytes, which need not be UTF-8; pyarrow takes both
+        return pa.memory_map(name) if mapped else pa.OSFile(name, "r")
 
     def stamp(self, path: str) -> tuple[object, ...]:
         status = os.stat(path)

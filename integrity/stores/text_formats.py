@@ -55,22 +55,24 @@ def _csv_batches(
     with source.stream() as stream:
         header, pending = _header(stream, source.name)
         check_columns(columns, header, source.name)
-        while block := stream.read(_CSV_BLOCK):
+        # As much again as is pending: a long row is not looked at once for each block of it.
+        while block := stream.read(max(_CSV_BLOCK, len(pending))):
             pending += block
+            batch: pa.RecordBatch | Exception | None = None
             for cut_of in (_cut, _exact_cut):
                 cut = cut_of(pending)
-                batch = _parsed(pending[:cut], header, columns)
-                if cut and isinstance(batch, pa.RecordBatch):
+                batch = _parsed(pending[:cut], header, columns) if cut else None
+                if isinstance(batch, pa.RecordBatch):
+                    pending = pending[cut:]
+                    yield batch
                     break
             if isinstance(batch, Exception):
                 raise _csv_fault(source, batch) from batch
-            if not cut and len(pending) > _LONGEST_ROW:
+            if len(pending) > _LONGEST_ROW:
                 raise StoreError(
                     f"{source.name} has a row of more than {_LONGEST_ROW >> 20} MiB",
                     "is a quotation mark never closed?",
                 )
-            pending = pending[cut:]
-            yield batch
         batch = _parsed(pending, header, columns)
         if isinstance(batch, Exception):
             raise _csv_fault(source, batch) from batch

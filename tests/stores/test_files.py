@@ -584,7 +584,7 @@ def test_csv_headers() -> None:
     ],
 )
 def test_csv_that_is_not_sound(content: bytes, says: str) -> None:
-    message = problem(write("x.csv", content), "a") if b"\xff," not in content else problem("x.csv")
+    message = problem(write("x.csv", content))
     assert says in message
     assert "downloadLogs" not in message  # a value may be private, and who knows which this is
     compressed = problem(write("x.csv.gz", gzip.compress(content)))
@@ -925,7 +925,7 @@ def test_a_csv_row_longer_than_memory_should_hold_is_refused(monkeypatch: pytest
 
 @pytest.mark.parametrize("ending", ["pass", "raise SystemExit(3)", "list(stream); store.columns(); 1 / 0"])
 def test_a_process_may_end_in_the_middle_of_a_pass(ending: str) -> None:
-    lines = "".join(f"{number},{'x' * 50}\n" for number in range(400_000))
+    lines = "".join(f"{number},{'x' * 50}\n" for number in range(200_000))
     write("long.csv.gz", gzip.compress(("a,b\n" + lines).encode(), 1))
     code = f"""
 from integrity.stores import open_store
