@@ -148,10 +148,11 @@ def match(
 
 
 def _copies(source: pl.DataFrame) -> pl.DataFrame:
-    """Number the copies of each identity in the source, however far apart in time."""
+    """Number the copies of each identity among the source's rows of this run, however far apart in time."""
     order = source.sort("__identity", "__event", *_PRINT, nulls_last=True)
+    here = ["__identity", "__inside"]
     return order.with_columns(
-        pl.int_range(pl.len()).over("__identity").alias("__copy"), pl.len().over("__identity").alias("__copies")
+        pl.int_range(pl.len()).over(here).alias("__copy"), pl.len().over(here).alias("__copies")
     )
 
 
@@ -159,7 +160,7 @@ def _paired(source: pl.DataFrame, destination: pl.DataFrame, outcomes: pl.DataFr
     first = outcomes.sort("accepted", descending=True, maintain_order=True).unique("__identity", keep="first")
     source, destination = (side.join(first, on="__identity", how="left") for side in (source, destination))
     ended = pl.col("accepted").fill_null(False)
-    here = source.select("__identity", pl.col("__copies").alias("in_source_copies")).unique("__identity")
+    here = source.group_by("__identity").agg(pl.len().alias("in_source_copies"))
     there = destination.group_by("__identity").agg(pl.len().alias("in_destination_copies"))
     s, d = _prefixed(source.filter(~ended), "s."), _prefixed(destination, "d.")
     joined = _join(s, d, _PRINT, ["__processed"])
@@ -377,11 +378,12 @@ def _invalid(items: pl.DataFrame, case: Case) -> pl.DataFrame:
     if case.contract.unique:
         named = pl.all_horizontal(pl.col(name).is_not_null() for name in case.contract.identity)
         again = named & (pl.col("s.__copy") > 0)
-        copies = pl.when(again).then(pl.format("the identity is {} times in the source", "in_source_copies"))
+        copies = pl.when(again).then(pl.format("the identity is {} times in the source", "s.__copies"))
     reason = merged_reason(pl.col("s.__invalid"), pl.col("d.__invalid"))
     both = pl.concat_str(reason, copies, separator="; ", ignore_nulls=True).replace("", None)
     judged = items.filter(~pl.col("status").is_in(["pending", "unsettled"]))
-    judged = judged.filter(~pl.col("s.__open").fill_null(False))
+    # What is wrong with an item of another window, that window's run says.
+    judged = judged.filter(~pl.col("s.__open").fill_null(False), ~pl.col("drawn"))
     return judged.with_columns(both.alias("reason"), pl.lit("invalid").alias("kind")).filter(pl.col("reason").is_not_null())
 
 

@@ -386,7 +386,7 @@ class _Chunk:
                 say(unreadable, f"{name} does not read as {column.type.value}{hint}")
         if contract.clock is not None:
             say(self.values(contract.clock.event.name).text.is_null(), f"no {contract.clock.event.name}")
-            if contract.timeliness is None:  # else it is said as a skewed clock
+            if not self.reader.timely:  # else it is said as a skewed clock
                 say(self._future(), f"{contract.clock.event.name} is from the future")
         if not reasons:
             return pl.Series("__invalid", [None], dtype=pl.String).new_from_index(0, self.height)

@@ -152,9 +152,22 @@ def newest(column: object, rows: pl.DataFrame, by: list[str]) -> pl.Series:
     """
     textual = getattr(getattr(column, "type", None), "value", "timestamp") in ("text", "uuid", "binary")
     readable = pl.when(~pl.col("__revision").str.starts_with("\x1a")).then(pl.col("__revision"))
-    order = readable if textual else readable.str.to_integer(dtype=pl.Int128, strict=False)
+    order = readable if textual else _numeric_order(readable)
     ranked = rows.with_columns(order.alias("__order"))
     return ranked.select(pl.col("__order").eq_missing(pl.col("__order").max().over(by))).to_series()
+
+
+def _numeric_order(digits: pl.Expr) -> pl.Expr:
+    """Text that sorts as whole numbers of any size do: sign, number of digits, digits (for negatives each to nine)."""
+    size = digits.str.strip_prefix("-").str.len_bytes().cast(pl.Int64)
+    nines = [str(9 - digit) for digit in range(10)]
+    below = pl.concat_str(
+        pl.lit("0"),
+        (pl.lit(10**9) - size).cast(pl.String).str.zfill(10),
+        digits.str.strip_prefix("-").str.replace_many([str(digit) for digit in range(10)], nines),
+    )
+    above = pl.concat_str(pl.lit("1"), size.cast(pl.String).str.zfill(10), digits)
+    return pl.when(digits.str.starts_with("-")).then(below).otherwise(above)
 
 
 def fingerprints(reader: Reader, batches: pl.DataFrame, spool: Spool, tally: Tally, progress: Progress | None = None) -> None:

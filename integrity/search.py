@@ -195,6 +195,8 @@ class Search:
             )
             self.progress.step("matching them")
             for *pair, ended in together(here, there, self.outcomes.spool):
+                if not any(side.height for side in pair):
+                    continue  # outcomes of items that neither side holds
                 source, destination = (self._scoped(side) for side in pair)
                 if seen is not None:
                     for tally, side in zip(seen, (source, destination), strict=True):

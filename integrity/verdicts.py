@@ -54,7 +54,7 @@ def judge_batches(batches: pl.DataFrame, contract: Contract, skips: Mapping[Asse
     judged = batches.with_columns(_due().alias("__due")).with_columns(
         _ratio(pl.sum_horizontal("matched", "corrupt", "unverified"), pl.col("__due")).alias("completeness_ratio"),
         _ratio(pl.col("destination_on_time"), pl.col("__due")).alias("timeliness_ratio")
-        if contract.timeliness
+        if contract.timeliness and Assertion.TIMELINESS not in skips
         else pl.lit(None, pl.Float64).alias("timeliness_ratio"),
     )
     rules = {

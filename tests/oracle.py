@@ -637,7 +637,8 @@ class Oracle:
             batch["verdict"] = "pending" if is_open[key] else ranked
             pairs = sum(batch[name] for name in PAIRED)
             batch["completeness_ratio"] = Fraction(pairs, batch["__due"]) if batch["__due"] else None
-            timed_ratio = contract.timeliness is not None and batch["__due"] > 0
+            judged = contract.timeliness is not None and "timeliness" not in self.skip
+            timed_ratio = judged and batch["__due"] > 0
             batch["timeliness_ratio"] = Fraction(batch["__on_time"], batch["__due"]) if timed_ratio else None
         self.found.assertions = {
             name: "skipped" if name in self.skip else worst(batch[name] for batch in closed) for name in promised
@@ -652,7 +653,7 @@ class Oracle:
     def _completeness(self, batch: dict[str, Any]) -> str | None:
         if batch["lost"] or batch["duplicate"]:
             return "fail"
-        if not batch["source_records"] and not batch["destination_records"]:
+        if self._idle(batch):
             return "unverified" if self.contract.due == "window" else None
         if not batch["source_records"]:
             return "unverified"
@@ -672,7 +673,11 @@ class Oracle:
     def _validity(self, batch: dict[str, Any]) -> str | None:
         if batch["invalid"] or batch["extra"]:
             return "fail"
-        return "pass" if batch["source_records"] or batch["destination_records"] else None
+        return None if self._idle(batch) else "pass"
+
+    def _idle(self, batch: dict[str, Any]) -> bool:
+        """What was moved in is filed under its source's batch, and judged there."""
+        return not batch["source_records"] and batch["destination_records"] == batch["moved_in"]
 
     def _timeliness(self, batch: dict[str, Any], kept: bool, hope: bool) -> str | None:
         missed = batch["__due"] - batch["__on_time"] - batch["__unmeasured"]

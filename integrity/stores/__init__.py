@@ -28,10 +28,9 @@ def open_store(where: object) -> Store:
 
     Args:
         where: A :class:`Store`, which is returned as it is; a pandas, Polars or Arrow table; a path, folder,
-        glob
-            pattern or fsspec URL of Parquet, CSV, JSON Lines or Arrow files; a SQLAlchemy URL with ``#table``
-            or ``#schema.table``; or a URL whose scheme somebody registered under the entry-point group
-            ``integrity.stores``.
+            glob pattern or fsspec URL of Parquet, CSV, JSON Lines or Arrow files; a SQLAlchemy URL with
+            ``#table`` or ``#schema.table``; or a URL whose scheme somebody registered under the entry-point
+            group ``integrity.stores``.
 
     Raises:
         StoreError: nothing is there, or nothing that can be read; the message says what to write instead.
@@ -49,7 +48,7 @@ def open_store(where: object) -> Store:
     store = frame_store(where)
     if store is not None:
         return store
-    if isinstance(where, Store):
+    if isinstance(where, Store) and not isinstance(where, type):  # a class has its methods too
         return where
     raise StoreError(
         f"a {type(where).__module__}.{type(where).__qualname__} is no store",

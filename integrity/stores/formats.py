@@ -44,10 +44,9 @@ class Format(NamedTuple):
 
     Attributes:
         columns: The names that a file has, each once.
-        batches: Rows with at least the asked columns. Checks that the file has them; a format whose rows may
-        leave out what they
-            do not have checks only those that are not in the third argument, the names that an earlier file
-            had.
+        batches: Rows with at least the asked columns, after a check that the file has them. A format whose
+            rows leave out what they do not have need not find what is in the third argument: an earlier file
+            had it.
         rowless: May a file be empty, and say nothing of its columns?
     """
 

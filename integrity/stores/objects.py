@@ -21,17 +21,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, TypeAlias
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
 __all__ = ["UNREADABLE", "arrow_column"]
 
-#: The type of a union's member for values that Arrow cannot hold. ``to_pylist()`` gives ``{"unreadable":
-#: text}``.
+#: The type of a union's member for what Arrow cannot hold: ``to_pylist()`` gives ``{"unreadable": text}``.
 UNREADABLE = pa.struct([("unreadable", pa.string())])
 
 _EPOCH = datetime(1970, 1, 1)
@@ -93,9 +93,11 @@ def _array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array[Any]:
 
 
 def _datetimes(values: Sequence[Any]) -> pa.Array[Any]:
-    if all(value is None or value.tzinfo is None for value in values):
+    zones = {id(value.tzinfo): value.tzinfo for value in values if value is not None}
+    zone, *others = zones.values()
+    if not others and zone is None:
         return pa.array(values, _TYPES["local"])
-    if all(value is None or value.tzinfo is UTC for value in values):
+    if not others and isinstance(zone, (timezone, ZoneInfo)) and zone.utcoffset(None) == timedelta(0):
         return pa.array(values, _TYPES["instant"])
     # Mixed, or in zones whose offsets pyarrow would cut to whole seconds.
     raise TypeError("to be looked at one by one")

@@ -39,8 +39,7 @@ _FETCHED = 1024
 
 
 def sql_store(url: str) -> SqlStore:
-    """Return the store of a URL with the table after ``#``, with its schema if need be; percent escapes are
-    undone.
+    """Return the store of a URL with ``#table`` or ``#schema.table``; percent escapes are undone.
 
     Raises:
         StoreError: the URL names no table; the advice lists those that are there.
@@ -59,7 +58,7 @@ class SqlStore:
 
     Args:
         url: Where the database is. Of SQLite's options only ``timeout`` is heeded: how many seconds to wait
-        for a lock.
+            for a lock.
         table: The table or view.
         schema: Its schema, or the name of an attached database.
 

@@ -104,6 +104,8 @@ def test_pandas_is_not_needed_to_know_its_nulls(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     "zone",
     [
+        UTC,
+        ZoneInfo("UTC"),
         SEOUL,
         NEW_YORK,
         timezone(timedelta(hours=-23, minutes=-59)),
@@ -242,7 +244,9 @@ nasty_text = st.text(
     st.one_of(st.characters(), st.sampled_from("\0\x1a\x1f\r\n\"',\u2028\ufeff\U000e0001\U0010ffff")),
     max_size=8,
 )
-zones = st.sampled_from([None, UTC, SEOUL, NEW_YORK, timezone(timedelta(minutes=-1, microseconds=1))])
+zones = st.sampled_from(
+    [None, UTC, ZoneInfo("UTC"), SEOUL, NEW_YORK, timezone(timedelta(minutes=-1, microseconds=1))]
+)
 scalars = st.one_of(
     st.none(),
     st.booleans(),
