@@ -22,7 +22,7 @@ from integrity.columns import Column, ColumnType
 from integrity.contracts import Contract, Exclusion
 from integrity.errors import StoreError, UsageError, did_you_mean
 from integrity.spool import KEY, Sieve
-from integrity.stores.base import Span, Store
+from integrity.stores.base import Span, Store, TypedStore
 from integrity.totals import BATCH
 from integrity.values import EPOCH, canonical_value
 
@@ -112,10 +112,9 @@ class Reader:
                 if advice.startswith("did you mean"):
                     advice += f" then map it: columns={{{self.role!r}: {{...: {ours!r}}}}}"
                 raise StoreError(f"no column {theirs!r} in {self.store.name}", advice)
-        schema = getattr(self.store, "schema", lambda: None)()
+        types = self.store.types() if isinstance(self.store, TypedStore) else {}
         for ours, column in self.needed.items():
-            if schema is not None:
-                type_ = schema.field(self.theirs(ours)).type
+            if (type_ := types.get(self.theirs(ours))) is not None:
                 canonical.check_readable(type_, column, self.theirs(ours), self.store.name, self.zone)
 
     @property

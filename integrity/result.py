@@ -145,6 +145,18 @@ class Result:
         for frame in self._frames():
             yield from frame.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches(max_chunksize=65_536)
 
+    def few_breaks(self, of_a_kind: int) -> pl.DataFrame:
+        """Return the first breaks of each kind, as Polars: what a person wants to see of a million."""
+        few, seen = pl.DataFrame(), 0
+        for frame in self._frames():
+            few = pl.concat([few, frame]) if few.width else frame
+            few = few.sort("batch_start", nulls_last=True, maintain_order=True)
+            few = few.filter(pl.int_range(pl.len()).over("kind") < of_a_kind)
+            seen += frame.height
+            if seen > 1_000_000:
+                break
+        return few.sort("kind", maintain_order=True)
+
     def _frames(self) -> Iterator[pl.DataFrame]:
         empty = True
         for frame in self._breaks.frames():

@@ -538,7 +538,7 @@ class Oracle:
         if item.status in ("lost", "corrupt", "duplicate", "extra"):
             self._break(item.status, item)
         open_ = one is not None and self._open(one)
-        if not open_:
+        if not open_ and (one is None or one.inside):  # what is wrong outside the run, another window's run says
             again = one is not None and one.copy > 0 and self.contract.unique and None not in one.identity
             if again or any(row is not None and row.broken for row in (one, other)):
                 self._break("invalid", item)

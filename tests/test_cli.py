@@ -140,7 +140,7 @@ HEAD = "message_id,body,size_bytes,sent_at,stored_at\n"
         (_csv(HEAD + "m1,a,1,2026-03-02T00:00:00Z\n"), ("reconcile", "day.yaml", "source.csv", "kept.parquet"), 4, "line 2"),
         (
             _csv(HEAD + "m1,a,1,2026-03-02T00:00:00Z,2026-03-02T00:00:00Z\ndownloadLogs error\n"),
-            ("reconcile", "day.yaml", "source.csv", "kept.parquet"), 4, "downloadLogs error",
+            ("reconcile", "day.yaml", "source.csv", "kept.parquet"), 4, "line 3, its last line,",
         ),
         (_csv("message_id,body,body,size_bytes,sent_at\n"), ("reconcile", "day.yaml", "source.csv", "kept.parquet"), 4, "'body'"),
         (

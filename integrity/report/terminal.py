@@ -10,7 +10,6 @@ import unicodedata
 from types import TracebackType
 from typing import Self
 
-import polars as pl
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -106,12 +105,9 @@ def _show_batches(result: Result, console: Console) -> None:
 
 
 def _show_breaks(result: Result, console: Console) -> None:
-    first = next((pl.from_arrow(batch) for batch in result.iter_breaks() if batch.num_rows), None)
-    if not isinstance(first, pl.DataFrame):
+    rows = result.few_breaks(_OF_A_KIND).to_dicts()
+    if not rows:
         return
-    # A few of each kind say more than many of one.
-    some = first.sort("batch_start", "kind", nulls_last=True, maintain_order=True)
-    rows = some.filter(pl.int_range(pl.len()).over("kind") < _OF_A_KIND).sort("kind", maintain_order=True).to_dicts()
     total = result.break_count
     more = f" (a few of each kind, of {total:,} in all)" if total > len(rows) else ""
     table = Table(title=f"breaks{more}", title_justify="left", box=None, padding=(0, 1), header_style="bold")

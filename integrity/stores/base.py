@@ -6,13 +6,13 @@ A store knows where rows lie and nothing of contracts, sides or time windows' me
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
-__all__ = ["CHUNK_ROWS", "Span", "Store"]
+__all__ = ["CHUNK_ROWS", "Span", "Store", "TypedStore"]
 
 #: How many rows a store aims to yield at a time. Memory is bounded by this, never by a table.
 CHUNK_ROWS = 131_072
@@ -67,5 +67,17 @@ class Store(Protocol):
 
         Raises:
             StoreError: a column is missing, or the store cannot be read to its end.
+        """
+        ...
+
+
+@runtime_checkable
+class TypedStore(Protocol):
+    """A store that, besides, knows the types of its columns before it is read."""
+
+    def types(self) -> Mapping[str, pa.DataType]:
+        """Return the types of those columns that have a fixed one; of the others each value has its own.
+
+        It lets a run be refused before anything is read, where none of a column's values could be read as declared.
         """
         ...

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -71,6 +71,14 @@ class FilesStore:
                 if names := file.format.columns(file):
                     return names
         raise self._rowless()
+
+    def types(self) -> Mapping[str, pa.DataType]:
+        """Return the types of the first file's columns; CSV and JSON have none."""
+        for file in self._list():
+            if file.format.types is not None:
+                with file.sentences():
+                    return file.format.types(file)
+        return {}
 
     def stream(self, columns: Sequence[str], span: Span | None = None) -> Iterator[pa.RecordBatch]:
         """Yield every row of every file, but for Parquet row groups that cannot hold a row of the span."""

@@ -48,11 +48,13 @@ class Format(NamedTuple):
             rows leave out what they do not have need not find what is in the third argument: an earlier file
             had it.
         rowless: May a file be empty, and say nothing of its columns?
+        types: The types of a file's columns, where the format has any.
     """
 
     columns: Callable[[Source], list[str]]
     batches: Callable[[Source, Sequence[str], Collection[str], Span | None], Iterator[pa.RecordBatch]]
     rowless: bool = False
+    types: Callable[[Source], dict[str, pa.DataType]] | None = None
 
 
 # Parquet
@@ -61,6 +63,11 @@ class Format(NamedTuple):
 def _parquet_columns(source: Source) -> list[str]:
     with source.random() as file, _parquet(file) as parquet_file:
         return unique_columns(parquet_file.schema_arrow.names, source.name)
+
+
+def _parquet_types(source: Source) -> dict[str, pa.DataType]:
+    with source.random() as file, _parquet(file) as parquet_file:
+        return {field.name: field.type for field in parquet_file.schema_arrow}
 
 
 def _parquet_batches(
@@ -153,7 +160,7 @@ def _steady_offset(zone: str | None, first: int, last: int) -> int | None:
     return None if offsets or offset is None else offset // _MICROSECOND
 
 
-parquet = Format(_parquet_columns, _parquet_batches)
+parquet = Format(_parquet_columns, _parquet_batches, types=_parquet_types)
 
 
 # Arrow's own files
@@ -162,6 +169,11 @@ parquet = Format(_parquet_columns, _parquet_batches)
 def _arrow_columns(source: Source) -> list[str]:
     with source.random(mapped=True) as file:
         return unique_columns(_arrow_reader(file).schema.names, source.name)
+
+
+def _arrow_types(source: Source) -> dict[str, pa.DataType]:
+    with source.random(mapped=True) as file:
+        return {field.name: field.type for field in _arrow_reader(file).schema}
 
 
 def _arrow_batches(
@@ -202,4 +214,4 @@ def _check_end(file: pa.NativeFile) -> None:
         raise pa.ArrowInvalid("the stream has no end mark, so it may be cut short")
 
 
-arrow = Format(_arrow_columns, _arrow_batches)
+arrow = Format(_arrow_columns, _arrow_batches, types=_arrow_types)

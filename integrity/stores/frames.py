@@ -14,7 +14,8 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -27,7 +28,7 @@ from integrity.stores.objects import arrow_column
 __all__ = ["FrameStore", "frame_store"]
 
 
-class FrameStore:
+class FrameStore(ABC):
     """A table in memory. A subclass for each kind says how to name its columns and slice its rows."""
 
     def __init__(self, table: Any, name: str) -> None:
@@ -39,17 +40,24 @@ class FrameStore:
         """Return the names of the columns; of labels that are not text, as in pandas, their ``str()``."""
         return unique_columns(self._labels(), self.name)
 
+    def types(self) -> Mapping[str, pa.DataType]:
+        """Return the types of the columns, but for those of Python objects, of which each value has its own."""
+        return {field.name: field.type for field in self._schema()}
+
     def stream(self, columns: Sequence[str], span: Span | None = None) -> Iterator[pa.RecordBatch]:
         """Yield every row, whatever the span: there is nothing to be gained by skipping what is in memory."""
         held = self.columns()
         check_columns(columns, held, self.name)
         yield from plain_batches(self._slices(columns, held), columns)
 
-    def _labels(self) -> Sequence[object]:
-        raise NotImplementedError
+    @abstractmethod
+    def _labels(self) -> Sequence[object]: ...
 
-    def _slices(self, columns: Sequence[str], held: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        raise NotImplementedError
+    @abstractmethod
+    def _schema(self) -> pa.Schema: ...
+
+    @abstractmethod
+    def _slices(self, columns: Sequence[str], held: Sequence[str]) -> Iterator[pa.RecordBatch]: ...
 
 
 def frame_store(table: object) -> FrameStore | None:
@@ -91,6 +99,10 @@ class _ArrowTable(FrameStore):
         names: Sequence[object] = self._table.column_names
         return names
 
+    def _schema(self) -> pa.Schema:
+        schema: pa.Schema = self._table.schema
+        return schema
+
     def _slices(self, columns: Sequence[str], held: Sequence[str]) -> Iterator[pa.RecordBatch]:
         yield from self._table.select(list(columns)).to_batches(max_chunksize=CHUNK_ROWS)
 
@@ -99,6 +111,10 @@ class _ArrowDataset(FrameStore):
     def _labels(self) -> Sequence[object]:
         names: Sequence[object] = self._table.schema.names
         return names
+
+    def _schema(self) -> pa.Schema:
+        schema: pa.Schema = self._table.schema
+        return schema
 
     def _slices(self, columns: Sequence[str], held: Sequence[str]) -> Iterator[pa.RecordBatch]:
         try:
@@ -127,6 +143,10 @@ class _ArrowStream(FrameStore):
         with self._reader() as reader:
             return reader.schema.names
 
+    def _schema(self) -> pa.Schema:
+        with self._reader() as reader:
+            return reader.schema
+
     def _slices(self, columns: Sequence[str], held: Sequence[str]) -> Iterator[pa.RecordBatch]:
         rows = 0
         with self._reader() as reader:
@@ -149,6 +169,9 @@ class _Polars(FrameStore):
         names: Sequence[object] = self._table.columns
         return names
 
+    def _schema(self) -> pa.Schema:
+        return _polars_schema(self._table.clear())
+
     def _slices(self, columns: Sequence[str], held: Sequence[str]) -> Iterator[pa.RecordBatch]:
         chosen = self._table.select(columns)
         for start in range(0, chosen.height, CHUNK_ROWS):
@@ -160,6 +183,10 @@ class _PolarsLazy(FrameStore):
         with _polars_errors(self.name):
             names: Sequence[object] = self._table.collect_schema().names()
             return names
+
+    def _schema(self) -> pa.Schema:
+        with _polars_errors(self.name):
+            return _polars_schema(self._table.collect_schema().to_frame())
 
     def _slices(self, columns: Sequence[str], held: Sequence[str]) -> Iterator[pa.RecordBatch]:
         with _polars_errors(self.name):
@@ -184,6 +211,11 @@ def _polars_batch(frame: Any) -> pa.RecordBatch:
     )
 
 
+def _polars_schema(empty: Any) -> pa.Schema:
+    typed = [name for name, dtype in empty.schema.items() if not dtype.is_object()]
+    return _polars_batch(empty.select(typed)).schema
+
+
 def _polars_array(series: Any) -> pa.Array[Any]:
     # Polars hands Python objects to Arrow as the addresses they lie at, and 128-bit integers as a type of its
     # own.
@@ -203,6 +235,12 @@ class _Pandas(FrameStore):
 
     def _labels(self) -> Sequence[object]:
         return list(self._table.columns)
+
+    def _schema(self) -> pa.Schema:
+        empty = self._table.iloc[:0]
+        places = [place for place, dtype in enumerate(empty.dtypes) if dtype != object]
+        arrays = [_pandas_array(empty.iloc[:, place]) for place in places]
+        return pa.schema([(str(empty.columns[place]), array.type) for place, array in zip(places, arrays, strict=True)])
 
     def _slices(self, columns: Sequence[str], held: Sequence[str]) -> Iterator[pa.RecordBatch]:
         places = [list(held).index(name) for name in columns]  # by place: a label need not be text

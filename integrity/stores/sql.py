@@ -121,7 +121,7 @@ class SqlStore:
         every = sqlalchemy.select(sqlalchemy.text("*")).select_from(self._clause())
         statement = every.where(sqlalchemy.false())
         try:
-            with connection.execute(statement, execution_options={"sqlite_raw_colnames": True}) as result:
+            with connection.execute(statement) as result:
                 return unique_columns(result.keys(), self.name)
         except sqlalchemy.exc.DBAPIError:
             connection.rollback()

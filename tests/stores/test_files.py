@@ -436,7 +436,7 @@ def test_edges_are_exact_to_the_nanosecond() -> None:
 
     assert count(edge, None) >= 2
     assert count(None, edge) == 1
-    assert count(edge + 1, None) <= 1
+    assert count(edge + 1, None) == 1  # its nanosecond beyond the edge is no proof
 
 
 @pytest.mark.parametrize(
@@ -478,8 +478,8 @@ def test_times_out_of_all_years_are_always_read() -> None:
 
 
 def test_a_field_inside_another_does_not_pass_for_the_column() -> None:
-    inner = [{"at": EPOCH}]
-    table = pa.table({"x": pa.array(inner, pa.struct([("at", pa.timestamp("us", "UTC"))])), "x.at": [START]})
+    inner = pa.array([{"at": datetime(1970, 1, 1)}], pa.struct([("at", pa.timestamp("us"))]))
+    table = pa.table({"x": inner, "x.at": [START]})
     pq.write_table(table, "inner.parquet")
     span = Span("x.at", ((micros(START), micros(START) + 1),), "UTC")
     assert len(read("inner.parquet", "x.at", span=span)) == 1
@@ -909,6 +909,7 @@ def test_csv_row_boundaries_are_found_though_quotation_marks_mislead() -> None:
     lines = [f'{n},5" pipe' if n % 3 else f'{n},"two\nlines of ""{n}"""' for n in range(200_000)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(text_formats, "_CSV_BLOCK", 100_000)
+        patch.setattr(text_formats, "_LONGEST_ROW", 1_000_000)  # more is never pending
         back = read(write("pipes.csv", "a,b\n" + "\n".join(lines)))
     assert [row["a"] for row in back] == [str(n) for n in range(200_000)]
     assert back[1]["b"] == '5" pipe'

@@ -308,6 +308,12 @@ def test_anything_that_streams_as_arrow_can_be_read_again_and_again() -> None:
     assert read(table) == read(table) == [{"a": 1}, {"a": 2}]
 
 
+def test_one_long_batch_comes_in_chunks() -> None:
+    assert column(Stream(pa.table({"a": pa.array(range(BIG))}))) == list(range(BIG))
+    (batch,) = pa.table({"a": pa.array(range(BIG))}).to_batches()
+    assert column(batch) == list(range(BIG))
+
+
 def test_a_stream_that_turns_out_to_be_spent_is_an_error_and_not_an_empty_table() -> None:
     store = frame_store(Stream(pa.table({"a": [1, 2]}).to_reader()))
     assert store is not None
