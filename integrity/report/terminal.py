@@ -21,6 +21,8 @@ __all__ = ["RowProgress", "plain", "show"]
 
 _COLOURS = {"pass": "green", "fail": "bold red", "unverified": "yellow", "pending": "cyan", "skipped": "dim"}
 _SHOWN = 12
+#: Format characters that only join what stands beside them, as in a family emoji; others could reverse a line.
+_JOINERS = "\u200c\u200d"
 _OF_A_KIND = 3
 
 
@@ -34,7 +36,11 @@ def plain(value: object, width: int = 48) -> str:
     if value is None:
         return "∅"
     text = "".join(
-        chr(0x2400 + ord(c)) if ord(c) < 0x20 else "�" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c
+        chr(0x2400 + ord(c))
+        if ord(c) < 0x20
+        else "�"
+        if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in _JOINERS
+        else c
         for c in str(value)
     )
     return text if len(text) <= width else text[: width - 1] + "…"

@@ -238,9 +238,12 @@ class _Pandas(FrameStore):
 
     def _schema(self) -> pa.Schema:
         empty = self._table.iloc[:0]
-        places = [place for place, dtype in enumerate(empty.dtypes) if dtype != object]
+        is_object = sys.modules["pandas"].api.types.is_object_dtype
+        places = [place for place, dtype in enumerate(empty.dtypes) if not is_object(dtype)]
         arrays = [_pandas_array(empty.iloc[:, place]) for place in places]
-        return pa.schema([(str(empty.columns[place]), array.type) for place, array in zip(places, arrays, strict=True)])
+        return pa.schema(
+            [(str(empty.columns[place]), array.type) for place, array in zip(places, arrays, strict=True)]
+        )
 
     def _slices(self, columns: Sequence[str], held: Sequence[str]) -> Iterator[pa.RecordBatch]:
         places = [list(held).index(name) for name in columns]  # by place: a label need not be text
