@@ -1,8 +1,8 @@
 """Test that what went in came out: complete, accurate, timely, valid, batch by batch, with every exception named.
 
-    >>> import integrity
-    >>> result = integrity.reconcile("message", source="sqlite:///gateway.db#outbox", destination="archive/*.parquet")
-    ... # doctest: +SKIP
+>>> import integrity
+>>> result = integrity.reconcile("message", source="sqlite:///gateway.db#outbox", destination="archive/*.parquet")
+... # doctest: +SKIP
 """
 
 from integrity.contracts import Assertion, Contract, contract

@@ -1,8 +1,8 @@
 """Do the counts of every batch add up?
 
 What was found in batches that agreed at once, and in those that were searched, becomes one frame: a row a batch, of the
-counts and totals of the very rows that were matched. Every item of every batch is in exactly one place of it, or nothing is
-reported.
+counts and totals of the very rows that were matched. Every item of every batch is in exactly one place of it, or
+nothing is reported.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ class Compared:
 
     Attributes:
         batches: A row a batch: the batch columns; ``open``; ``located`` (whether a difference could be taken to items);
-            ``COUNTED``; ``source_…`` and ``destination_…`` of :data:`integrity.totals.COUNTS`, hash totals and amounts; and
-            ``repeats_unknown`` (whether recorded totals leave open that an identity is in the source twice).
+            ``COUNTED``; ``source_…`` and ``destination_…`` of :data:`integrity.totals.COUNTS`, hash totals and
+            amounts; and ``repeats_unknown`` (whether recorded totals leave open that an identity is in the source
+            twice).
         histogram: Latencies of the items that arrived, by batch.
         source: The source's totals as first read.
         destination: The destination's.
@@ -151,7 +152,9 @@ def _recorded(
 
 def _check(batches: pl.DataFrame) -> None:
     source = pl.sum_horizontal("matched", "corrupt", "unverified", "lost", "accounted", "pending")
-    arrived = pl.sum_horizontal("matched", "corrupt", "unverified", "moved_in", "duplicate", "extra") - pl.col("moved_out")
+    arrived = pl.sum_horizontal("matched", "corrupt", "unverified", "moved_in", "duplicate", "extra") - pl.col(
+        "moved_out"
+    )
     unequal = (pl.col("source_records") != source) | (pl.col("destination_records") != arrived)
     wrong = batches.filter(pl.col("located") & unequal)
     if wrong.height:

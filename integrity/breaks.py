@@ -1,11 +1,13 @@
 """Which items make two batches differ, and how?
 
 Rows of both sides come together by identity. Inside one identity equal fingerprints pair off first, copies in order of
-processed time; what is left over pairs off as corrupt, in order of fingerprint; what is still left of the source is lost,
-accounted or pending, what is left of the destination a duplicate if the identity is anywhere in the source, else extra.
+processed time; what is left over pairs off as corrupt, in order of fingerprint; what is still left of the source is
+lost, accounted or pending, what is left of the destination a duplicate if the identity is anywhere in the source, else
+extra.
 
-A destination row that only mirrors something still pending (an open batch, an edit in flight) is set apart as *unsettled*:
-neither matched nor accused. It counts with the exclusions, so that the balance of DESIGN holds without a term of its own.
+A destination row that only mirrors something still pending (an open batch, an edit in flight) is set apart as
+*unsettled*: neither matched nor accused. It counts with the exclusions, so that the balance of DESIGN holds without a
+term of its own.
 """
 
 from __future__ import annotations
@@ -86,12 +88,11 @@ class Case:
         return [*self.contract.partition, BATCH]
 
 
-def suspects(
-    source: pl.DataFrame, destination: pl.DataFrame, case: Case, outcomes: Sieve | None
-) -> pl.Series:
+def suspects(source: pl.DataFrame, destination: pl.DataFrame, case: Case, outcomes: Sieve | None) -> pl.Series:
     """Return the identity hashes whose items have to be looked at, of one part of the differing batches' fingerprints.
 
-    An identity is settled when every fingerprint is there as often on both sides and nothing has to be said of its rows.
+    An identity is settled when every fingerprint is there as often on both sides and nothing has to be said of its
+    rows.
     """
     columns = [KEY, *case.batch_columns, *_PRINT]
     sides = [
@@ -124,7 +125,8 @@ def match(
     """Match all rows of some identities, and add those of this run to the tally of their side.
 
     Args:
-        source: Rows of :func:`integrity.passes.look`, with ``__scope`` (of a differing batch of this run) and ``__open``.
+        source: Rows of :func:`integrity.passes.look`, with ``__scope`` (of a differing batch of this run) and
+            ``__open``.
         destination: The same of the other side.
         outcomes: ``__identity``, ``outcome``, ``at`` and ``accepted`` of items that ended elsewhere.
         case: The rest.
@@ -144,16 +146,15 @@ def match(
     return _counts(items, breaks, case), breaks
 
 
-# --- items: a row for each pair, and for each row that found none ------------------------------------------------------
+# --- items: a row for each pair, and for each row that found none
+# ------------------------------------------------------
 
 
 def _copies(source: pl.DataFrame) -> pl.DataFrame:
     """Number the copies of each identity among the source's rows of this run, however far apart in time."""
     order = source.sort("__identity", "__event", *_PRINT, nulls_last=True)
     here = ["__identity", "__inside"]
-    return order.with_columns(
-        pl.int_range(pl.len()).over(here).alias("__copy"), pl.len().over(here).alias("__copies")
-    )
+    return order.with_columns(pl.int_range(pl.len()).over(here).alias("__copy"), pl.len().over(here).alias("__copies"))
 
 
 def _paired(source: pl.DataFrame, destination: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
@@ -317,7 +318,8 @@ def wide(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     return rows.group_by(keys).agg((pl.col("what") == name).sum().cast(pl.Int64).alias(name) for name in COUNTED)
 
 
-# --- breaks ------------------------------------------------------------------------------------------------------------
+# --- breaks
+# ------------------------------------------------------------------------------------------------------------
 
 
 def _breaks(items: pl.DataFrame, timed: pl.DataFrame, case: Case) -> pl.DataFrame:
@@ -353,10 +355,14 @@ def _differing(corrupt: pl.DataFrame, case: Case) -> list[pl.Series]:
     if clock is not None:
         columns = {EVENT: (clock.event.name, Column(type=ColumnType.TIMESTAMP))} | columns
     names = [
-        pl.when(pl.col(f"s.{key}").ne_missing(pl.col(f"d.{key}"))).then(pl.lit(name)) for key, (name, _) in columns.items()
+        pl.when(pl.col(f"s.{key}").ne_missing(pl.col(f"d.{key}"))).then(pl.lit(name))
+        for key, (name, _) in columns.items()
     ]
     if not names:
-        return [pl.Series(n, [None] * corrupt.height, pl.String) for n in ("differing", "source_values", "destination_values")]
+        return [
+            pl.Series(n, [None] * corrupt.height, pl.String)
+            for n in ("differing", "source_values", "destination_values")
+        ]
     joined = corrupt.select(pl.concat_str(names, separator=", ", ignore_nulls=True).alias("differing")).to_series()
     if not case.values:
         return [joined]
@@ -384,7 +390,9 @@ def _invalid(items: pl.DataFrame, case: Case) -> pl.DataFrame:
     judged = items.filter(~pl.col("status").is_in(["pending", "unsettled"]))
     # What is wrong with an item of another window, that window's run says.
     judged = judged.filter(~pl.col("s.__open").fill_null(False), ~pl.col("drawn"))
-    return judged.with_columns(both.alias("reason"), pl.lit("invalid").alias("kind")).filter(pl.col("reason").is_not_null())
+    return judged.with_columns(both.alias("reason"), pl.lit("invalid").alias("kind")).filter(
+        pl.col("reason").is_not_null()
+    )
 
 
 def merged_reason(source: pl.Expr, destination: pl.Expr) -> pl.Expr:

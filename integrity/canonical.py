@@ -136,7 +136,9 @@ def shown(text: pl.Series, column: Column) -> pl.Series:
         person = text.str.to_integer(strict=False, dtype=pl.Int32).cast(pl.Date).cast(pl.String)
     elif places := column.scale or column.decimals or 0:
         padded = text.str.replace(r"^(-?)([0-9]+)$", "$1" + "0" * places + "$2")
-        person = padded.str.replace(rf"^(-?)0*?([0-9]+)([0-9]{{{places}}})$", "$1$2.$3").str.replace(r"^(-?)0+([0-9])", "$1$2")
+        person = padded.str.replace(rf"^(-?)0*?([0-9]+)([0-9]{{{places}}})$", "$1$2.$3").str.replace(
+            r"^(-?)0+([0-9])", "$1$2"
+        )
     else:
         return text.str.strip_prefix(UNREADABLE)
     return text.str.strip_prefix(UNREADABLE).zip_with(text.str.starts_with(UNREADABLE).fill_null(True), person)
@@ -149,7 +151,12 @@ def check_readable(type_: pa.DataType, column: Column, name: str, where: str, zo
         StoreError: naming the column, both types and the way out.
     """
     kind = _kind(type_.value_type if isinstance(type_, pa.DictionaryType) else type_)
-    if isinstance(type_, pa.TimestampType) and type_.tz is None and column.type is ColumnType.TIMESTAMP and zone is None:
+    if (
+        isinstance(type_, pa.TimestampType)
+        and type_.tz is None
+        and column.type is ColumnType.TIMESTAMP
+        and zone is None
+    ):
         raise StoreError(
             f"column {name!r} of {where} holds naive timestamps, which are no instants",
             "say in which time zone they were written: timezone={side: 'Asia/Seoul'} or --timezone SIDE=UTC",
@@ -326,7 +333,9 @@ def _bulk_float(array: pa.Array[Any], column: Column) -> tuple[pl.Series, pl.Ser
         text = pl.Series(texts, dtype=pl.String).str.replace(".", "", literal=True)
         return text.str.replace(r"^(-?)0+([0-9])", "$1$2").replace("-0", "0"), finite
     bits = np.where(series.is_nan().fill_null(False).to_numpy(), np.nan, series.fill_null(0.0).to_numpy())
-    words = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8), len(bits), [None, pa.py_buffer(bits.astype(">f8").tobytes())])
+    words = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(8), len(bits), [None, pa.py_buffer(bits.astype(">f8").tobytes())]
+    )
     text = _polars(words.cast(pa.binary())).bin.encode("hex")
     return _hide(text, series.is_null()), None
 
@@ -371,7 +380,7 @@ _BULK: dict[tuple[ColumnType, str], _Bulk] = {
 
 
 def _declared(text: pl.Series, column: Column) -> pl.Series:
-    """What the contract declares for text, in DESIGN's order. Unreadable values pass through it, too: both sides alike."""
+    """What the contract declares for text, in DESIGN's order. Unreadable values pass through it, too, on both sides."""
     if column.unicode == "NFC":
         text = text.str.normalize("NFC")
     if column.newline == "lf":
@@ -448,4 +457,3 @@ def _hide(series: pl.Series, where: pl.Series) -> pl.Series:
     if not where.any():
         return series
     return series.zip_with(~where.fill_null(False), pl.Series([None], dtype=series.dtype))
-

@@ -1,7 +1,7 @@
 """The same verbs, from a shell.
 
-Exit codes: 0 pass (open batches may be pending), 1 fail, 2 wrong usage, 3 unverified, 4 could not run, 130 interrupted. An
-error outranks a failure.
+Exit codes: 0 pass (open batches may be pending), 1 fail, 2 wrong usage, 3 unverified, 4 could not run, 130
+interrupted. An error outranks a failure.
 """
 
 from __future__ import annotations
@@ -55,8 +55,10 @@ def demo(directory: Path, items: int, seed: int) -> int:
         result.to_json(directory / "result.json")
     _show(result)
     compared = day.compare(made, result.breaks)
-    _out.print(f"\nplanted {len(made.planted)} breaks in {len(compared.by_fault())} ways; found {len(compared.found)}, "
-               f"missed {len(compared.missed)}, wrongly accused {len(compared.wrongly_accused)}")
+    _out.print(
+        f"\nplanted {len(made.planted)} breaks in {len(compared.by_fault())} ways; found {len(compared.found)}, "
+        f"missed {len(compared.missed)}, wrongly accused {len(compared.wrongly_accused)}"
+    )
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 1), header_style="bold")
@@ -91,7 +93,9 @@ def demo(directory: Path, items: int, seed: int) -> int:
 @click.option("--map", "maps", multiple=True, metavar="SIDE:THEIRS=OURS", help="Read a column under our name.")
 @click.option("--timezone", "zones", multiple=True, metavar="SIDE=ZONE", help="How to read times without a zone.")
 @click.option("--values", is_flag=True, help="Show the values that differ. They may be private.")
-@click.option("--json", "json_", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write the result.")
+@click.option(
+    "--json", "json_", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write the result."
+)
 def reconcile(
     contract: str,
     source: str,
@@ -114,7 +118,9 @@ def reconcile(
         side, _, pair = text.partition(":")
         theirs, equals, ours = pair.rpartition("=")
         if not (side and theirs and equals and ours):
-            raise UsageError(f"--map {text!r} is not SIDE:THEIRS=OURS", "write for example --map source:msg_id=message_id")
+            raise UsageError(
+                f"--map {text!r} is not SIDE:THEIRS=OURS", "write for example --map source:msg_id=message_id"
+            )
         columns.setdefault(side, {})[theirs] = ours
     with _progress() as progress:
         result = verb(
@@ -199,7 +205,8 @@ def init(source: str, destination: str, name: str) -> int:
     return 0
 
 
-# --- what the commands share -------------------------------------------------------------------------------------------
+# --- what the commands share
+# -------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager

@@ -57,7 +57,9 @@ def compare(
         # Recorded totals have no rows to look at: only what is unequal differs, the rest is counted as it was recorded.
         differing = agree.filter("differs" if located else "unequal")
         if measured[0].accounted is not None and measured[0].accounted.height:
-            present = agree.join(differing, on=keys, how="anti", nulls_equal=True).join(measured[0].accounted, on=keys, how="semi", nulls_equal=True)
+            present = agree.join(differing, on=keys, how="anti", nulls_equal=True).join(
+                measured[0].accounted, on=keys, how="semi", nulls_equal=True
+            )
             differing = pl.concat([differing, present])
         found = None
         if isinstance(source, Reader) and isinstance(destination, Reader) and differing.height:
@@ -66,11 +68,15 @@ def compare(
             found = next(filter(None, (way(search) for way in ways)))
         settled = agree.join(differing, on=keys, how="anti", nulls_equal=True)
         remarks = _remark(source_remarks, destination_remarks, settled, case, breaks)
-    recorded = [side for side, of in (("source", source), ("destination", destination)) if isinstance(of, ControlTotals)]
+    recorded = [
+        side for side, of in (("source", source), ("destination", destination)) if isinstance(of, ControlTotals)
+    ]
     return assemble(totals, settled, None if located else differing, found, remarks, recorded, case)
 
 
-def _measured(side: Reader | ControlTotals, remarks: Spool, sieve: Sieve | None, tick: Callable[[int], None]) -> Measured:
+def _measured(
+    side: Reader | ControlTotals, remarks: Spool, sieve: Sieve | None, tick: Callable[[int], None]
+) -> Measured:
     if isinstance(side, ControlTotals):
         return Measured(side, remarks)
     return measure(side, remarks, outcomes=sieve, progress=tick)
@@ -81,7 +87,9 @@ def _agreement(source: ControlTotals, destination: ControlTotals, case: Case) ->
     keys = case.batch_columns
     sums = ["records", "hash_0", "hash_1", *(f"amount.{name}" for name in case.contract.amounts)]
     here = source.frame.select(*keys, *sums, "unproven", "repeats")
-    there = destination.frame.select(*keys, *(pl.col(s).alias(f"{s}:d") for s in sums), pl.col("unproven").alias("unproven:d"))
+    there = destination.frame.select(
+        *keys, *(pl.col(s).alias(f"{s}:d") for s in sums), pl.col("unproven").alias("unproven:d")
+    )
     both = here.join(there, on=keys, how="full", coalesce=True, nulls_equal=True)
     zero = [pl.col(s).fill_null(0 if s in ("records", "hash_0", "hash_1") else "0") for s in sums]
     zero_there = [pl.col(f"{s}:d").fill_null(0 if s in ("records", "hash_0", "hash_1") else "0") for s in sums]

@@ -1,7 +1,7 @@
 """What contract do these two sides suggest?
 
-A draft is a beginning that a person corrects: it reads the first rows of both sides, guesses what is identity, content and
-time, and writes a contract with a comment at each guess. It promises nothing by itself.
+A draft is a beginning that a person corrects: it reads the first rows of both sides, guesses what is identity, content
+and time, and writes a contract with a comment at each guess. It promises nothing by itself.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def draft(source: Any, destination: Any, name: str = "draft") -> str:
     identity = _identity(here, [c for c in common if c not in times])
     content = [c for c in common if c not in identity and c not in (event, processed)]
     lines = [
-        f"# Drafted from the first rows of {here.store.name} and {there.store.name}. Every line is a guess: correct it,",
+        f"# Drafted from the first rows of {here.store.name} and {there.store.name}. Each line is a guess: correct it,",
         "# then `integrity contract check` this file.",
         f"name: {name}",
         "version: 1",
@@ -83,13 +83,23 @@ def draft(source: Any, destination: Any, name: str = "draft") -> str:
         lines += [f"  {_key(c)}: {_type(types[c])}" for c in content]
     integers = [c for c in content if types[c].type in (ColumnType.INTEGER, ColumnType.DECIMAL)]
     if integers:
-        lines += ["# Summed per batch, exactly. Keep those whose sum means something.", f"amounts: [{', '.join(map(_key, integers))}]"]
+        lines += [
+            "# Summed per batch, exactly. Keep those whose sum means something.",
+            f"amounts: [{', '.join(map(_key, integers))}]",
+        ]
     if event is not None:
         also = f", processed: {_key(processed)}" if processed else ""
-        lines += ["# Event time divides both sides into batches.", f"clock: {{event: {_key(event)}{also}}}", "window: 1h"]
+        lines += [
+            "# Event time divides both sides into batches.",
+            f"clock: {{event: {_key(event)}{also}}}",
+            "window: 1h",
+        ]
         lines += ["# How long after a window's end its items may still be on their way.", "grace: 15m"]
         if processed:
-            lines += ["# How soon an item must arrive. What did you promise?", "# timeliness: {within: 1m, ratio: 0.999}"]
+            lines += [
+                "# How soon an item must arrive. What did you promise?",
+                "# timeliness: {within: 1m, ratio: 0.999}",
+            ]
     else:
         lines += ["# No common timestamp was seen: the two sides are compared as one batch."]
     for side, seen, other in (("source", here, there), ("destination", there, here)):
@@ -114,7 +124,9 @@ def _look(store: Store) -> _Seen:
 
 
 def _guess(array: pa.Array[Any]) -> tuple[Column, pl.Series]:
-    candidates = [Column(type=ColumnType(kind)) for kind in ("uuid", "integer", "boolean", "timestamp", "date", "binary")]
+    candidates = [
+        Column(type=ColumnType(kind)) for kind in ("uuid", "integer", "boolean", "timestamp", "date", "binary")
+    ]
     physical = str(array.type)
     if array.null_count == len(array):
         candidates = []

@@ -64,9 +64,7 @@ class MissingExtraError(IntegrityError, ImportError):
     """
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(
-            f"{what} needs a part that is not installed", f"pip install 'processing-integrity[{extra}]'"
-        )
+        super().__init__(f"{what} needs a part that is not installed", f"pip install 'processing-integrity[{extra}]'")
 
 
 class BalanceError(IntegrityError):

@@ -1,8 +1,9 @@
 """What is each row of a store, in the contract's words?
 
-A :class:`Reader` streams one side of a contract: it maps their column names to ours, reads every value canonically, gives
-each row its batch, leaves out what the contract excludes, and hashes the rest. What it yields has the identity columns
-under their own names and everything of the engine under names that begin with ``__``, which no contract can use.
+A :class:`Reader` streams one side of a contract: it maps their column names to ours, reads every value canonically,
+gives each row its batch, leaves out what the contract excludes, and hashes the rest. What it yields has the identity
+columns under their own names and everything of the engine under names that begin with ``__``, which no contract can
+use.
 """
 
 from __future__ import annotations
@@ -102,9 +103,13 @@ class Reader:
         held = list(self.store.columns())
         for theirs, ours in self.mapping.items():
             if theirs not in held:
-                raise UsageError(f"the {self.role} has no column {theirs!r} to map to {ours!r}", did_you_mean(theirs, held))
+                raise UsageError(
+                    f"the {self.role} has no column {theirs!r} to map to {ours!r}", did_you_mean(theirs, held)
+                )
             if ours not in self._known:
-                raise UsageError(f"contract {self.contract.name!r} has no column {ours!r}", did_you_mean(ours, self._known))
+                raise UsageError(
+                    f"contract {self.contract.name!r} has no column {ours!r}", did_you_mean(ours, self._known)
+                )
         for ours in self.needed:
             theirs = self.theirs(ours)
             if theirs not in held:
@@ -333,13 +338,16 @@ class _Chunk:
             wanted = canonical.read(pa.array(wanted.to_list(), pa.string()), column).text
         return text.is_in(wanted.implode(), nulls_equal=True)
 
-    # --- what each row is ----------------------------------------------------------------------------------------------
+    # --- what each row is
+    # ----------------------------------------------------------------------------------------------
 
     def _key(self) -> pl.Series:
         names = list(self.reader.contract.identity)
-        return pl.DataFrame([self.values(name).text.alias(name) for name in names]).select(
-            pl.struct(names).hash(seed=0)
-        ).to_series()
+        return (
+            pl.DataFrame([self.values(name).text.alias(name) for name in names])
+            .select(pl.struct(names).hash(seed=0))
+            .to_series()
+        )
 
     def _fingerprint(self) -> list[pl.Series]:
         contract = self.reader.contract
@@ -390,8 +398,10 @@ class _Chunk:
         if not reasons:
             return pl.Series("__invalid", [None], dtype=pl.String).new_from_index(0, self.height)
         frame = pl.DataFrame(flags)
-        return frame.select(pl.concat_str(reasons, separator="; ", ignore_nulls=True).replace("", None)).to_series().alias(
-            "__invalid"
+        return (
+            frame.select(pl.concat_str(reasons, separator="; ", ignore_nulls=True).replace("", None))
+            .to_series()
+            .alias("__invalid")
         )
 
     def _unproven(self) -> pl.Series:

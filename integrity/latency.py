@@ -1,8 +1,8 @@
 """How is latency counted, so that counts from anywhere add up?
 
-Latency is whole microseconds from event to processing. It is counted in fixed buckets, 32 linear ones per power of two, so
-that histograms merge by adding and a percentile is within 2 % (never a percentile of percentiles). On-time counts and the
-maximum are exact and stand beside the histogram.
+Latency is whole microseconds from event to processing. It is counted in fixed buckets, 32 linear ones per power of
+two, so that histograms merge by adding and a percentile is within 2 % (never a percentile of percentiles). On-time
+counts and the maximum are exact and stand beside the histogram.
 """
 
 from __future__ import annotations

@@ -40,7 +40,9 @@ class Outcomes:
         self._contract = contract
         #: ``__identity``, ``outcome`` and ``accepted``, by identity hash.
         self.spool = Spool()
-        self.spool.add(pl.DataFrame(schema={KEY: pl.UInt64, "__identity": pl.String, "outcome": pl.String, "accepted": pl.Boolean}))
+        self.spool.add(
+            pl.DataFrame(schema={KEY: pl.UInt64, "__identity": pl.String, "outcome": pl.String, "accepted": pl.Boolean})
+        )
         #: The identities of accepted outcomes; ``None`` where there are none.
         self.accepted: Sieve | None = None
         self.rows = 0

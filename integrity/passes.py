@@ -1,7 +1,7 @@
 """How is one side read: for its totals, again for its differing batches, a last time for its differing items?
 
-Each pass is a new reading of the store, streamed; what has to wait, waits in a spool. The three passes of one side, and the
-same three of the other, are all that a reconciliation reads.
+Each pass is a new reading of the store, streamed; what has to wait, waits in a spool. The three passes of one side,
+and the same three of the other, are all that a reconciliation reads.
 """
 
 from __future__ import annotations
@@ -170,7 +170,9 @@ def _numeric_order(digits: pl.Expr) -> pl.Expr:
     return pl.when(digits.str.starts_with("-")).then(below).otherwise(above)
 
 
-def fingerprints(reader: Reader, batches: pl.DataFrame, spool: Spool, tally: Tally, progress: Progress | None = None) -> None:
+def fingerprints(
+    reader: Reader, batches: pl.DataFrame, spool: Spool, tally: Tally, progress: Progress | None = None
+) -> None:
     """Read the rows of some batches again, as fingerprints only: what is needed to tell which identities differ."""
     amounts = [f"__a.{name}" for name in reader.contract.amounts]
     names = [KEY, *reader.batch_columns, "__w0", "__w1", *amounts, "__invalid", "__unproven"]
@@ -199,5 +201,3 @@ def look(reader: Reader, keys: Sieve, spool: Spool, progress: Progress | None = 
         if reader.until is not None:
             inside &= (event < reader.until).fill_null(True)
         spool.add(_timed(reader, frame).with_columns(inside.alias("__inside")))
-
-

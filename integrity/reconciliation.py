@@ -1,7 +1,7 @@
 """The verb: a contract and two stores make a result.
 
-Here the caller's words become readers, the self-test is run, both sides are compared, and what was found is judged. What a
-batch is, how rows are read, and what makes two of them differ is known elsewhere.
+Here the caller's words become readers, the self-test is run, both sides are compared, and what was found is judged.
+What a batch is, how rows are read, and what makes two of them differ is known elsewhere.
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ def reconcile(
         raise UsageError(f"contract {promise.name!r} accepts no outcomes", "add outcomes: {accept: [...]} to it")
     begin, end = _bound(since, "since", promise), _bound(until, "until", promise)
     if begin is not None and end is not None and begin >= end:
-        raise UsageError(f"since {moment(begin).isoformat()} is not before until {moment(end).isoformat()}", "swap them")
+        raise UsageError(
+            f"since {moment(begin).isoformat()} is not before until {moment(end).isoformat()}", "swap them"
+        )
     read_from = [started, *(side.read_at for side in (source, destination) if isinstance(side, ControlTotals))]
     cut = min([micros(m) for m in read_from] + ([] if as_of is None else [_instant(as_of, "as_of")]))
     timely = promise.timeliness is not None and Assertion.TIMELINESS not in skips
@@ -197,7 +199,8 @@ def measure(
         return measure_side(reader, remarks).totals
 
 
-# --- the caller's words ------------------------------------------------------------------------------------------------
+# --- the caller's words
+# ------------------------------------------------------------------------------------------------
 
 
 def _contract(given: str | os.PathLike[str] | Contract) -> Contract:
@@ -256,8 +259,12 @@ def _span(since: int | None, until: int | None) -> str:
 
 
 def _text_mapping(mapping: Any) -> dict[str, str]:
-    if not isinstance(mapping, Mapping) or not all(isinstance(k, str) and isinstance(v, str) for k, v in mapping.items()):
-        raise UsageError(f"columns are a mapping of their names to ours, not {mapping!r}", "{'source': {'msg_id': 'message_id'}}")
+    if not isinstance(mapping, Mapping) or not all(
+        isinstance(k, str) and isinstance(v, str) for k, v in mapping.items()
+    ):
+        raise UsageError(
+            f"columns are a mapping of their names to ours, not {mapping!r}", "{'source': {'msg_id': 'message_id'}}"
+        )
     ours = list(mapping.values())
     for name in ours:
         if ours.count(name) > 1:
@@ -290,7 +297,9 @@ def _skips(promise: Contract, given: Mapping[str, str]) -> dict[Assertion, str]:
             known = [assertion.value for assertion in promise.assertions]
             raise UsageError(f"contract {promise.name!r} promises no {name!r} to skip", did_you_mean(str(name), known))
         if not isinstance(why, str) or not why.strip():
-            raise UsageError(f"skipping {name} needs a reason, which is kept with the result", f"skip={{{name!r}: 'why'}}")
+            raise UsageError(
+                f"skipping {name} needs a reason, which is kept with the result", f"skip={{{name!r}: 'why'}}"
+            )
         skips[Assertion(name)] = why
     return skips
 
@@ -318,7 +327,8 @@ def _bound(given: Instant, what: str, promise: Contract) -> int | None:
         start = promise.window.start_of(us)
         near = f"{moment(start).isoformat()} or {moment(promise.window.end_of(start)).isoformat()}"
         raise UsageError(
-            f"{what} {moment(us).isoformat()} is not on a boundary of the windows of {format_duration(promise.window.every)}",
+            f"{what} {moment(us).isoformat()} is not on a boundary of the windows "
+            f"of {format_duration(promise.window.every)}",
             f"ask for {near}",
         )
     return us
@@ -337,7 +347,8 @@ def _absent(promise: Contract) -> dict[Assertion, str]:
     return absent
 
 
-# --- what was found ----------------------------------------------------------------------------------------------------
+# --- what was found
+# ----------------------------------------------------------------------------------------------------
 
 
 def _with_due_windows(batches: pl.DataFrame, case: Case, since: int | None, until: int | None) -> pl.DataFrame:
@@ -350,7 +361,11 @@ def _with_due_windows(batches: pl.DataFrame, case: Case, since: int | None, unti
     last = until if until is not None else case.as_of - case.contract.grace
     if not isinstance(first, int):
         return batches
-    starts = [start for start in window.starts_between(first, last) if window.end_of(start) + case.contract.grace <= case.as_of]
+    starts = [
+        start
+        for start in window.starts_between(first, last)
+        if window.end_of(start) + case.contract.grace <= case.as_of
+    ]
     partition = list(case.contract.partition)
     due = pl.DataFrame({BATCH: pl.Series(starts, dtype=pl.Int64)})
     if partition:
@@ -358,7 +373,9 @@ def _with_due_windows(batches: pl.DataFrame, case: Case, since: int | None, unti
     keys = [*partition, BATCH]
     missing = due.join(batches, on=keys, how="anti", nulls_equal=True)
     blank = pl.concat([batches.clear(), missing], how="diagonal")
-    numbers = [name for name, kind in batches.schema.items() if kind.is_integer() and name != BATCH and "latency" not in name]
+    numbers = [
+        name for name, kind in batches.schema.items() if kind.is_integer() and name != BATCH and "latency" not in name
+    ]
     amounts = [name for name in batches.columns if "_amount." in name]
     blank = blank.with_columns(
         pl.col(numbers).fill_null(0),
@@ -384,7 +401,8 @@ def _check_rows(totals: dict[str, int], breaks: Log, batches: pl.DataFrame) -> N
     for kind in ("lost", "duplicate", "corrupt", "extra", "invalid", "late", "skewed"):
         if rows.get(kind, 0) != totals[kind]:
             raise BalanceError(
-                f"the totals say {totals[kind]} {kind}, the breaks {rows.get(kind, 0)}", "please report it with the contract"
+                f"the totals say {totals[kind]} {kind}, the breaks {rows.get(kind, 0)}",
+                "please report it with the contract",
             )
 
 
@@ -392,7 +410,9 @@ def _recorded(
     side: Reader | ControlTotals, compared: Compared, role: Role, mapped: dict[str, Any], zones: dict[str, str]
 ) -> SideRead:
     totals = compared.source if role == "source" else compared.destination
-    return SideRead(totals.location, totals.read_at, mapped.get(role, {}), zones.get(role), isinstance(side, ControlTotals))
+    return SideRead(
+        totals.location, totals.read_at, mapped.get(role, {}), zones.get(role), isinstance(side, ControlTotals)
+    )
 
 
 def _notes(
@@ -421,11 +441,13 @@ def _notes(
     carried = [name for name, column in promise.content.items() if column.carried]
     if carried:
         notes.append(f"carried, not recomputed, by the destination: {', '.join(carried)}")
-    for role, totals, side in zip(("source", "destination"), (compared.source, compared.destination), sides, strict=True):
+    for role, totals, side in zip(
+        ("source", "destination"), (compared.source, compared.destination), sides, strict=True
+    ):
         untimed = totals.frame.filter(pl.col(BATCH).is_null())["records"].sum()
         if promise.clock is not None and totals.records and untimed == totals.records:
             notes.append(
-                f"no event time of the {role} could be read from {promise.clock.event.name!r}: all its items are untimed; "
+                f"no event time of the {role} could be read from {promise.clock.event.name!r}, so all are untimed; "
                 f"if its times have no zone, say timezone={{{role!r}: 'UTC'}} or --timezone {role}=UTC"
             )
         if isinstance(side, Reader):
@@ -463,7 +485,11 @@ def _versions() -> dict[str, str]:
 
 
 def _spec(
-    promise: Contract, mapped: dict[str, Any], zones: dict[str, str], skips: dict[Assertion, str], versions: dict[str, str]
+    promise: Contract,
+    mapped: dict[str, Any],
+    zones: dict[str, str],
+    skips: dict[Assertion, str],
+    versions: dict[str, str],
 ) -> str:
     """The SHA-256 of everything that was in force."""
     spec = {
@@ -474,4 +500,3 @@ def _spec(
         "versions": versions,
     }
     return hashlib.sha256(json.dumps(spec, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-

@@ -1,8 +1,8 @@
 """What was found, as verdicts, frames and text?
 
 A :class:`Result` is what every reconciliation ends in, whatever was compared. It holds the counts and verdicts of every
-batch and every break, and can say under which contract, over which data and with which strength they were found. It does
-not know how.
+batch and every break, and can say under which contract, over which data and with which strength they were found. It
+does not know how.
 """
 
 from __future__ import annotations
@@ -115,7 +115,8 @@ class Result:
     _batches: pl.DataFrame
     _breaks: Log
 
-    # --- frames ----------------------------------------------------------------------------------------------------------
+    # --- frames
+    # ----------------------------------------------------------------------------------------------------------
 
     @property
     def batches(self) -> pd.DataFrame:
@@ -169,7 +170,8 @@ class Result:
             schema = {"break_id": pl.String, BATCH: pl.Int64, "kind": pl.String, **identity, **texts, **times}
             yield _public(pl.DataFrame(schema=schema))
 
-    # --- verdicts --------------------------------------------------------------------------------------------------------
+    # --- verdicts
+    # --------------------------------------------------------------------------------------------------------
 
     @property
     def exit_code(self) -> int:
@@ -210,7 +212,11 @@ class Result:
         lines = [self.headline()]
         lines += [f"  {assertion.value:<14}{verdict.value}" for assertion, verdict in self.assertions.items()]
         lines.append("  " + self.balance())
-        kinds = {k: self.totals[k] for k in ("invalid", "late", "skewed", "moved", "excluded", "superseded") if self.totals[k]}
+        kinds = {
+            k: self.totals[k]
+            for k in ("invalid", "late", "skewed", "moved", "excluded", "superseded")
+            if self.totals[k]
+        }
         if kinds:
             lines.append("  besides: " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()))
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
@@ -222,17 +228,24 @@ class Result:
 
     def failing(self) -> pl.DataFrame:
         """The batches that are neither good nor merely open, as Polars."""
-        return self._batches.filter(~pl.col("__open") & pl.col("verdict").is_in(["fail", "unverified", "pending"])).drop("__open")
+        return self._batches.filter(
+            ~pl.col("__open") & pl.col("verdict").is_in(["fail", "unverified", "pending"])
+        ).drop("__open")
 
     def balance(self) -> str:
         """The balance of the source, as a statement."""
-        parts = [f"{self.totals[k]:,} {k}" for k in ("matched", "corrupt", "unverified", "lost", "accounted", "pending")]
-        return f"source {self.totals['source_records']:,} = " + " + ".join(p for p in parts if not p.startswith("0 ") or p == "0 matched")
+        parts = [
+            f"{self.totals[k]:,} {k}" for k in ("matched", "corrupt", "unverified", "lost", "accounted", "pending")
+        ]
+        return f"source {self.totals['source_records']:,} = " + " + ".join(
+            p for p in parts if not p.startswith("0 ") or p == "0 matched"
+        )
 
     def _repr_html_(self) -> str:
         """A short table for notebooks: verdicts in words, everything escaped."""
         rows = "".join(
-            f"<tr><th scope='row' style='text-align:left'>{a.value}</th><td>{v.value}</td></tr>" for a, v in self.assertions.items()
+            f"<tr><th scope='row' style='text-align:left'>{a.value}</th><td>{v.value}</td></tr>"
+            for a, v in self.assertions.items()
         )
         counts = "".join(
             f"<tr><th scope='row' style='text-align:left'>{name}</th><td style='text-align:right'>{count:,}</td></tr>"
@@ -245,14 +258,15 @@ class Result:
             f"<table>{rows}</table><table>{counts}</table><ul>{notes}</ul></div>"
         )
 
-    # --- files -----------------------------------------------------------------------------------------------------------
+    # --- files
+    # -----------------------------------------------------------------------------------------------------------
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Return the result as JSON text (schema ``integrity.result/1``), and write it if a path is given.
 
-        Times are ISO 8601 with ``Z``, latencies whole microseconds, amounts text, hash totals ``sum128:<32 hex digits>``.
-        Beyond 10,000 breaks, all of them go to a JSON Lines file beside ``path``, named in ``breaks_file``; without a
-        path the first 10,000 are given and ``breaks_total`` says how many there are.
+        Times are ISO 8601 with ``Z``, latencies whole microseconds, amounts text, hash totals ``sum128:<32 hex
+        digits>``. Beyond 10,000 breaks, all of them go to a JSON Lines file beside ``path``, named in ``breaks_file``;
+        without a path the first 10,000 are given and ``breaks_total`` says how many there are.
 
         Raises:
             IntegrityError: the file cannot be written.
@@ -269,7 +283,9 @@ class Result:
             if target is not None:
                 target.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
-            raise IntegrityError(f"cannot write {error.filename or target}: {error.strerror}", "name a writable place") from error
+            raise IntegrityError(
+                f"cannot write {error.filename or target}: {error.strerror}", "name a writable place"
+            ) from error
         return text
 
     def _document(self, beside: Path | None) -> dict[str, Any]:
@@ -326,7 +342,7 @@ class Result:
 
 
 def batch_frame(judged: pl.DataFrame, histogram: pl.DataFrame, contract: Contract) -> pl.DataFrame:
-    """Return judged batches in the columns of ``result.batches``, amounts as text of the unscaled sum, and ``__open``."""
+    """Return judged batches in the columns of ``result.batches``, amounts as unscaled text, and ``__open``."""
     keys = [*contract.partition, BATCH]
     latency = percentiles(histogram, keys, {"latency_p50": 0.5, "latency_p95": 0.95})
     peak = pl.col("destination_latency_max")
@@ -345,9 +361,22 @@ def batch_frame(judged: pl.DataFrame, histogram: pl.DataFrame, contract: Contrac
     else:
         ends = pl.lit(None, pl.Int64)
     located = pl.col("located")
-    counts = ("matched", "corrupt", "unverified", "lost", "accounted", "pending", "duplicate", "extra", "moved_in", "moved_out")
+    counts = (
+        "matched",
+        "corrupt",
+        "unverified",
+        "lost",
+        "accounted",
+        "pending",
+        "duplicate",
+        "extra",
+        "moved_in",
+        "moved_out",
+    )
     amounts = [
-        pl.col(f"{side}_amount.{name}").alias(f"{side}_{name}") for name in contract.amounts for side in ("source", "destination")
+        pl.col(f"{side}_amount.{name}").alias(f"{side}_{name}")
+        for name in contract.amounts
+        for side in ("source", "destination")
     ]
     timed = joined.with_columns(
         pl.col(BATCH).cast(_UTC).alias("batch_start"),
@@ -356,7 +385,9 @@ def batch_frame(judged: pl.DataFrame, histogram: pl.DataFrame, contract: Contrac
         pl.when(located).then("completeness_ratio").alias("completeness_ratio"),
         *(pl.col(name).cast(pl.Duration("us")) for name in ("latency_p50", "latency_p95", "latency_max")),
     )
-    return timed.sort(keys, nulls_last=True).select(*contract.partition, *BATCH_COLUMNS, *amounts, pl.col("open").alias("__open"))
+    return timed.sort(keys, nulls_last=True).select(
+        *contract.partition, *BATCH_COLUMNS, *amounts, pl.col("open").alias("__open")
+    )
 
 
 def total_counts(batches: pl.DataFrame) -> dict[str, int]:

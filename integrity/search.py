@@ -1,13 +1,13 @@
 """Which identities make batches differ? The second and the third pass over both sides.
 
-*Thoroughly*: the differing batches are read again, as fingerprints; the identities that then differ are read a last time,
-whole and without the window, and matched. Whatever differed only because the two sides were read at two instants has gone
-away by then.
+*Thoroughly*: the differing batches are read again, as fingerprints; the identities that then differ are read a last
+time, whole and without the window, and matched. Whatever differed only because the two sides were read at two instants
+has gone away by then.
 
-*Quickly*: the first pass has kept its hash totals by the leading bits of the identity hash, too. Where few of these differ,
-the identities among them are read a second time, whole and without the window, and matched; all other rows of a differing
-batch are what its totals hold less these. That is accepted only if what remains is equal on both sides to the last bit: had
-anything changed between the two readings it would not be, and the thorough way is taken.
+*Quickly*: the first pass has kept its hash totals by the leading bits of the identity hash, too. Where few of these
+differ, the identities among them are read a second time, whole and without the window, and matched; all other rows of
+a differing batch are what its totals hold less these. That is accepted only if what remains is equal on both sides to
+the last bit: had anything changed between the two readings it would not be, and the thorough way is taken.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Search:
     progress: Progress
 
     def quickly(self) -> Found | None:
-        """Search by the leading bits of the identity hash; ``None`` where too many differ, or the data did not hold still."""
+        """Search by the leading bits of the identity hash; ``None`` where too many differ, or the data moved."""
         here, there = (side.prefixes for side in self.measured)
         if here is None or there is None or self.case.contract.latest_by is not None:
             return None  # with revisions, the rows that count are known only when all have been seen
@@ -131,15 +131,19 @@ class Search:
         keys = self.case.batch_columns
         first = self.measured[1].totals.frame.select(*keys, pl.col("latency_max").alias("first"))
         both = found.destination.join(first, on=keys, how="inner", nulls_equal=True)
-        return both.filter(pl.col("first").is_not_null() & ~(pl.col("latency_max") >= pl.col("first")).fill_null(False)).height > 0
+        reached = (pl.col("latency_max") >= pl.col("first")).fill_null(False)
+        return both.filter(pl.col("first").is_not_null() & ~reached).height > 0
 
     def _rest(self, seen: _Tallies) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame] | None:
-        """What the first pass counted in the differing batches, less the rows that were looked up; ``None`` if unequal."""
+        """What the first pass counted in the differing batches, less what was looked up; ``None`` if unequal."""
         keys = self.case.batch_columns
         frames, histograms = [], []
         for side, tally in zip(self.measured, seen, strict=True):
             frame, histogram = tally.finish(None)
-            chosen = [f.join(self.chosen, on=keys, how="semi", nulls_equal=True) for f in (side.totals.frame, side.totals.histogram)]
+            chosen = [
+                f.join(self.chosen, on=keys, how="semi", nulls_equal=True)
+                for f in (side.totals.frame, side.totals.histogram)
+            ]
             frames.append(subtract(chosen[0], frame, keys))
             histograms.append(subtract_histograms(chosen[1], histogram, keys))
         sums = ["records", "hash_0", "hash_1", *(f"amount.{name}" for name in self.case.contract.amounts)]
@@ -202,7 +206,7 @@ class Search:
                     for tally, side in zip(seen, (source, destination), strict=True):
                         _count(side.filter("__scope"), tally)
                 odd = suspects(source, destination, self.case, self.outcomes.accepted).implode()
-                even = [side.filter("__scope" , ~pl.col(KEY).is_in(odd)) for side in (source, destination)]
+                even = [side.filter("__scope", ~pl.col(KEY).is_in(odd)) for side in (source, destination)]
                 counts.append(self._settle(even[0], even[1], tallies))
                 source, destination = (side.filter(pl.col(KEY).is_in(odd)) for side in (source, destination))
                 part, found = match(source, destination, ended.drop(KEY), self.case, tallies)
@@ -227,7 +231,7 @@ class Search:
         settled: tuple[pl.DataFrame, pl.DataFrame] | None,
         histogram: pl.DataFrame | None,
     ) -> Found:
-        """Put counts and totals together; of batches that were not chosen only what was drawn in from outside counts."""
+        """Put counts and totals together; of batches not chosen, only what was drawn in from outside counts."""
         keys = self.case.batch_columns
         merged = pl.concat([c.select(*keys, *COUNTED) for c in counts]).group_by(keys).agg(pl.col(*COUNTED).sum())
         finished = [tally.finish(None) for tally in tallies]
@@ -235,7 +239,10 @@ class Search:
         for i, (frame, _) in enumerate(finished):
             chosen = frame.join(self.chosen, on=keys, how="semi", nulls_equal=True)
             drawn = frame.join(self.chosen, on=keys, how="anti", nulls_equal=True).filter(pl.col("records") > 0)
-            parts = [chosen, drawn.with_columns(pl.lit(0, pl.Int64).alias("excluded"), pl.lit(0, pl.Int64).alias("superseded"))]
+            parts = [
+                chosen,
+                drawn.with_columns(pl.lit(0, pl.Int64).alias("excluded"), pl.lit(0, pl.Int64).alias("superseded")),
+            ]
             frames.append(add_frames(([] if settled is None else [settled[i]]) + parts, keys))
         latency = finished[1][1]
         return Found(merged, frames[0], frames[1], latency if histogram is None else pl.concat([histogram, latency]))

@@ -1,8 +1,8 @@
 """Could this run have found what it promises to find?
 
-A control that cannot fail proves nothing. So every run plants one break of each kind that it promises to find into a shadow
-copy of some of its own items and sends it through the same engine; it must find exactly these. This tests the comparison,
-not the extraction: rows that a store never gave to us are beyond it.
+A control that cannot fail proves nothing. So every run plants one break of each kind that it promises to find into a
+shadow copy of some of its own items and sends it through the same engine; it must find exactly these. This tests the
+comparison, not the extraction: rows that a store never gave to us are beyond it.
 """
 
 from __future__ import annotations
@@ -139,7 +139,9 @@ class _Plants:
         self._add("lost", 1, 0)
         self._add("duplicate", 1, 2)
         self._add("extra", 0, 1)
-        content = next((n for n, c in self._contract.content.items() if not c.evidence and n != self._contract.latest_by), None)
+        content = next(
+            (n for n, c in self._contract.content.items() if not c.evidence and n != self._contract.latest_by), None
+        )
         if content is not None:
             self._add("corrupt", 1, 1)
             self.destination[-1][content] = _value(self._contract.content[content], "other", 2)
@@ -151,7 +153,9 @@ class _Plants:
         if case.timely and timeliness is not None and clock is not None and clock.processed is not None and self._event:
             second = dt.timedelta(seconds=1)
             self._add("late", 1, 1)
-            self.destination[-1][clock.processed.name] = self._event + dt.timedelta(microseconds=timeliness.within) + second
+            self.destination[-1][clock.processed.name] = (
+                self._event + dt.timedelta(microseconds=timeliness.within) + second
+            )
             self._add("skewed", 1, 1)
             self.destination[-1][clock.processed.name] = self._event - second
 
@@ -211,4 +215,3 @@ def _value(column: Column, word: str, number: int) -> Any:
             return Decimal(number)
         case _:
             return number
-

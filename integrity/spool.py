@@ -259,4 +259,6 @@ class Sieve:
 
     def holds(self, keys: pl.Series) -> pl.Series:
         slots = keys.to_numpy() >> np.uint64(64 - self._BITS)
-        return pl.Series((self._bits[slots >> np.uint64(3)] >> (slots & np.uint64(7)).astype(np.uint8)) & 1).cast(pl.Boolean)
+        return pl.Series((self._bits[slots >> np.uint64(3)] >> (slots & np.uint64(7)).astype(np.uint8)) & 1).cast(
+            pl.Boolean
+        )

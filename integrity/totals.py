@@ -1,9 +1,9 @@
 """What are the control totals of these items, batch by batch?
 
-A :class:`Tally` adds up frames of items as they stream by; what it finishes is a :class:`ControlTotals`: for every batch
-the record count, the exact sum of each amount and the hash total (two 64-bit words of each fingerprint, each summed modulo
-2**64), besides what was left out, what was invalid, and how long things took. Totals of parts add up to the totals of the
-whole, to the last bit. Nothing here knows where the items came from, or that there is another side.
+A :class:`Tally` adds up frames of items as they stream by; what it finishes is a :class:`ControlTotals`: for every
+batch the record count, the exact sum of each amount and the hash total (two 64-bit words of each fingerprint, each
+summed modulo 2**64), besides what was left out, what was invalid, and how long things took. Totals of parts add up to
+the totals of the whole, to the last bit. Nothing here knows where the items came from, or that there is another side.
 """
 
 from __future__ import annotations
@@ -54,8 +54,9 @@ class ControlTotals:
         as_of: The moment, in microseconds since the epoch, against which future event times were told.
         exclusions: How many items each exclusion left out, by name.
         frame: A Polars row a batch: the partition, ``__batch`` (Int64 microseconds or null), ``COUNTS``, ``hash_0`` and
-            ``hash_1`` (UInt64), ``latency_max`` (microseconds), ``repeats`` (whether an identity is there twice; null is
-            unknown, as after adding two passes over one batch) and ``amount.<name>`` (base 10 text of the unscaled sum).
+            ``hash_1`` (UInt64), ``latency_max`` (microseconds), ``repeats`` (whether an identity is there twice; null
+            is unknown, as after adding two passes over one batch) and ``amount.<name>`` (base 10 text of the unscaled
+            sum).
         histogram: A Polars row a batch and latency bucket.
 
     Example:
@@ -136,7 +137,9 @@ class ControlTotals:
     def to_arrow(self) -> pa.Table:
         """Return the totals as an Arrow table: a row a batch, its histogram as a list, everything else as metadata."""
         keys = [*self.partition, BATCH]
-        nested = self.histogram.group_by(keys).agg(pl.struct("__bucket", "__count").sort_by("__bucket").alias("latency"))
+        nested = self.histogram.group_by(keys).agg(
+            pl.struct("__bucket", "__count").sort_by("__bucket").alias("latency")
+        )
         frame = self.frame.join(nested, on=keys, how="left", nulls_equal=True).with_columns(
             pl.col(BATCH).cast(pl.Datetime("us", "UTC"))
         )
@@ -164,7 +167,11 @@ class ControlTotals:
         frame = frame.with_columns(pl.col(BATCH).to_physical())
         keys = [*about["partition"], BATCH]
         nested = frame.select(*keys, "latency").filter(pl.col("latency").list.len() > 0)
-        histogram = nested.explode("latency", empty_as_null=True).unnest("latency") if nested.height else _no_histogram(keys, frame)
+        histogram = (
+            nested.explode("latency", empty_as_null=True).unnest("latency")
+            if nested.height
+            else _no_histogram(keys, frame)
+        )
         about |= {"partition": tuple(about["partition"]), "amounts": tuple(about["amounts"])}
         about["read_at"] = dt.datetime.fromisoformat(about["read_at"])
         return cls(frame=frame.drop("latency"), histogram=histogram, **about)
@@ -177,8 +184,10 @@ class ControlTotals:
 
 
 def _no_histogram(keys: Sequence[str], like: pl.DataFrame) -> pl.DataFrame:
-    return like.select(keys).clear().with_columns(
-        pl.lit(None, pl.Int64).alias("__bucket"), pl.lit(None, pl.UInt64).alias("__count")
+    return (
+        like.select(keys)
+        .clear()
+        .with_columns(pl.lit(None, pl.Int64).alias("__bucket"), pl.lit(None, pl.UInt64).alias("__count"))
     )
 
 
@@ -190,12 +199,16 @@ def add_frames(frames: Sequence[pl.DataFrame], keys: Sequence[str]) -> pl.DataFr
     """
     every = pl.concat(frames, how="vertical")
     amounts = [name for name in every.columns if name.startswith("amount.")]
-    return every.group_by(keys, maintain_order=True).agg(
-        pl.col(*COUNTS, *_HASHES).sum(),
-        pl.col("latency_max").max(),
-        pl.when(pl.len() == 1).then(pl.col("repeats").first()).alias("repeats"),
-        *[pl.col(name).map_batches(_exact_sum, returns_scalar=True, return_dtype=pl.String) for name in amounts],
-    ).select(every.columns)
+    return (
+        every.group_by(keys, maintain_order=True)
+        .agg(
+            pl.col(*COUNTS, *_HASHES).sum(),
+            pl.col("latency_max").max(),
+            pl.when(pl.len() == 1).then(pl.col("repeats").first()).alias("repeats"),
+            *[pl.col(name).map_batches(_exact_sum, returns_scalar=True, return_dtype=pl.String) for name in amounts],
+        )
+        .select(every.columns)
+    )
 
 
 def subtract(whole: pl.DataFrame, part: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
@@ -207,10 +220,14 @@ def subtract(whole: pl.DataFrame, part: pl.DataFrame, keys: Sequence[str]) -> pl
     amounts = [name for name in whole.columns if name.startswith("amount.")]
     peak, part_peak = pl.col("latency_max"), pl.col("latency_max:part")
     rest = both.with_columns(
-        *(pl.col(name) - pl.col(f"{name}:part").fill_null(0) for name in (*COUNTS, *_HASHES)),  # words wrap, as they add
+        *(
+            pl.col(name) - pl.col(f"{name}:part").fill_null(0) for name in (*COUNTS, *_HASHES)
+        ),  # words wrap, as they add
         pl.when(~(part_peak >= peak).fill_null(False)).then(peak).alias("latency_max"),
         *(
-            pl.Series(name, [str(int(a) - int(b or 0)) for a, b in both.select(name, f"{name}:part").iter_rows()], pl.String)
+            pl.Series(
+                name, [str(int(a) - int(b or 0)) for a, b in both.select(name, f"{name}:part").iter_rows()], pl.String
+            )
             for name in amounts
         ),
     )
@@ -241,7 +258,8 @@ def _counts(flags: dict[str, pl.Expr]) -> list[pl.Expr]:
 
 
 class Tally:
-    """Adds up frames of items, as :class:`integrity.items.Reader` yields them, in memory bounded by the number of batches.
+    """Adds up frames of items, as :class:`integrity.items.Reader` yields them, in memory bounded by the number of
+    batches.
 
     Args:
         contract: Whose amounts and partition are summed.
@@ -263,7 +281,9 @@ class Tally:
         sums += [pl.col(limb.name).sum() for limb in limbs]
         flags = {"invalid": pl.col("__invalid").is_not_null(), "unproven": pl.col("__unproven")}
         self._keep(
-            frame.with_columns(limbs).group_by(self._keys).agg(pl.len().cast(pl.Int64).alias("records"), *_counts(flags), *sums)
+            frame.with_columns(limbs)
+            .group_by(self._keys)
+            .agg(pl.len().cast(pl.Int64).alias("records"), *_counts(flags), *sums)
         )
 
     def add_times(self, frame: pl.DataFrame) -> None:
@@ -301,7 +321,7 @@ class Tally:
         return every.group_by(self._keys, maintain_order=True).agg(sums, *maxima)
 
     def _limbs(self, name: str, frame: pl.DataFrame) -> list[pl.Series]:
-        """An amount as signed limbs of 18 digits, whose 128-bit sums cannot overflow; the unreadable count for nothing."""
+        """An amount as signed limbs of 18 digits, whose 128-bit sums cannot overflow; the unreadable count nothing."""
         text = frame[f"__a.{name}"]
         readable = text.set((text.str.starts_with("\x1a")).fill_null(False), None)
         longest = readable.str.len_bytes().max()
@@ -314,7 +334,9 @@ class Tally:
         for i in range(-(-width // _LIMB)):
             end = (size - i * _LIMB).clip(0)
             start = (end - _LIMB).clip(0)
-            part = pl.DataFrame({"d": digits, "s": start, "n": end - start}).select(pl.col("d").str.slice("s", pl.col("n")))
+            part = pl.DataFrame({"d": digits, "s": start, "n": end - start}).select(
+                pl.col("d").str.slice("s", pl.col("n"))
+            )
             value = part.to_series().replace("", "0").str.to_integer(dtype=pl.Int128).fill_null(0)
             limbs.append((value * pl.Series(sign).cast(pl.Int128)).alias(f"__s.{name}.{i}"))
         return limbs
@@ -338,7 +360,9 @@ class Tally:
             frame = frame.with_columns(pl.lit(None, pl.Boolean).alias("repeats"))
         else:
             seen = repeats.select(keys).unique().with_columns(pl.lit(True).alias("repeats"))
-            frame = frame.join(seen, on=keys, how="left", nulls_equal=True).with_columns(pl.col("repeats").fill_null(False))
+            frame = frame.join(seen, on=keys, how="left", nulls_equal=True).with_columns(
+                pl.col("repeats").fill_null(False)
+            )
         frame = frame.sort(keys)
         histogram = _add_histograms(self._buckets, keys) if self._buckets else _no_histogram(keys, frame)
         return frame, histogram
@@ -346,7 +370,11 @@ class Tally:
     def _sums(self, merged: pl.DataFrame, name: str) -> pl.Series:
         prefix = f"__s.{name}."
         limbs = sorted(
-            ((int(column.removeprefix(prefix)), merged[column]) for column in merged.columns if column.startswith(prefix)),
+            (
+                (int(column.removeprefix(prefix)), merged[column])
+                for column in merged.columns
+                if column.startswith(prefix)
+            ),
             key=lambda limb: limb[0],
         )
         totals = [0] * merged.height

@@ -1,12 +1,12 @@
 """How does one Python value read as its declared type?
 
-This is DESIGN's table of canonical values for a single value, in plain Python: what an auditor would do by hand, and what
-the vectorised reader in :mod:`integrity.canonical` falls back on for the rows that are not in the common form. The two
-agree by test. It knows nothing of columns, batches or stores.
+This is DESIGN's table of canonical values for a single value, in plain Python: what an auditor would do by hand, and
+what the vectorised reader in :mod:`integrity.canonical` falls back on for the rows that are not in the common form.
+The two agree by test. It knows nothing of columns, batches or stores.
 
 Three readings widen the table, because stores without types (CSV, JSON) could not carry these types otherwise; each
-demands a declared type, so nothing undeclared becomes equal: a *float* is also read from a decimal text or number (as the
-nearest IEEE-754 double), *binary* from its hexadecimal text, *boolean* from ``true`` and ``false`` in any case.
+demands a declared type, so nothing undeclared becomes equal: a *float* is also read from a decimal text or number (as
+the nearest IEEE-754 double), *binary* from its hexadecimal text, *boolean* from ``true`` and ``false`` in any case.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ UNIT = {"us": 1, "ms": 1_000, "s": 1_000_000}
 
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
-_FLOAT = re.compile(r"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,6})?|inf(?:inity)?|nan)", re.IGNORECASE)
+_FLOAT = re.compile(
+    r"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,6})?|inf(?:inity)?|nan)", re.IGNORECASE
+)
 _DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _TIMESTAMP = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9}))?)?"

@@ -1,7 +1,7 @@
 """Which verdict does each promise get, from what was counted?
 
-Nothing that was not looked at counts as good. A batch in which a promise had nothing due (every item accounted for, or the
-window idle) has no verdict for it; a run in which nothing at all was judged is unverified.
+Nothing that was not looked at counts as good. A batch in which a promise had nothing due (every item accounted for, or
+the window idle) has no verdict for it; a run in which nothing at all was judged is unverified.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def worst(verdicts: Iterable[str | None]) -> Verdict:
     return next((verdict for verdict in _ORDER if verdict.value in given), Verdict.UNVERIFIED)
 
 
-def judge_batches(batches: pl.DataFrame, contract: Contract, skips: Mapping[Assertion, str], absent: Mapping[Assertion, str]) -> pl.DataFrame:
+def judge_batches(
+    batches: pl.DataFrame, contract: Contract, skips: Mapping[Assertion, str], absent: Mapping[Assertion, str]
+) -> pl.DataFrame:
     """Add the ratios, a verdict for each assertion, and ``verdict``.
 
     Args:
@@ -73,13 +75,20 @@ def judge_batches(batches: pl.DataFrame, contract: Contract, skips: Mapping[Asse
         else:
             verdict = pl.when("open").then(pl.lit("pending")).otherwise(rule)
             if assertion in absent:
-                verdict = pl.when(verdict.is_in(["pass", "pending"]) & ~pl.col("open")).then(pl.lit("unverified")).otherwise(verdict)
+                verdict = (
+                    pl.when(verdict.is_in(["pass", "pending"]) & ~pl.col("open"))
+                    .then(pl.lit("unverified"))
+                    .otherwise(verdict)
+                )
         columns.append(verdict.alias(assertion.value))
     names = [assertion.value for assertion in Assertion]
     ranked = pl.coalesce(
-        pl.when(pl.any_horizontal(pl.col(n) == verdict.value for n in names)).then(pl.lit(verdict.value)) for verdict in _ORDER
+        pl.when(pl.any_horizontal(pl.col(n) == verdict.value for n in names)).then(pl.lit(verdict.value))
+        for verdict in _ORDER
     )
-    left_out = pl.when(pl.any_horizontal((pl.col(n) == "skipped").fill_null(False) for n in names)).then(pl.lit("skipped"))
+    left_out = pl.when(pl.any_horizontal((pl.col(n) == "skipped").fill_null(False) for n in names)).then(
+        pl.lit("skipped")
+    )
     overall = pl.when("open").then(pl.lit("pending")).otherwise(pl.coalesce(ranked, left_out))
     return judged.with_columns(columns).with_columns(overall.alias("verdict")).drop("__due")
 
@@ -111,9 +120,7 @@ def _completeness(contract: Contract) -> pl.Expr:
     idle = (pl.col("source_records") == 0) & (pl.col("destination_records") == pl.col("moved_in"))
     nothing = pl.lit("unverified") if contract.due == "window" else pl.lit(None, pl.String)
     differ = pl.col("source_records") != pl.col("destination_records")
-    unlocated = (
-        pl.when(differ | pl.lit(not contract.content)).then(pl.lit("fail")).otherwise(pl.lit("unverified"))
-    )
+    unlocated = pl.when(differ | pl.lit(not contract.content)).then(pl.lit("fail")).otherwise(pl.lit("unverified"))
     return (
         pl.when(~pl.col("located"))
         .then(unlocated)
@@ -164,12 +171,14 @@ def _validity() -> pl.Expr:
 
 
 def _timeliness(contract: Contract, batches: pl.DataFrame) -> pl.Expr:
-    """The ratio is promised over the closed batches of the run; a batch fails with it if it holds an item not on time."""
+    """The ratio is promised over the run's closed batches; a batch fails with it if it holds an item not on time."""
     promise = contract.timeliness
     if promise is None:
         return pl.lit(None, pl.String)
     closed = batches.filter(~pl.col("open") & pl.col("located"))
-    due, on_time, unmeasured = (int(closed[c].sum() or 0) for c in ("__due", "destination_on_time", "destination_unmeasured"))
+    due, on_time, unmeasured = (
+        int(closed[c].sum() or 0) for c in ("__due", "destination_on_time", "destination_unmeasured")
+    )
     kept = _kept(on_time, due, promise.ratio)
     may_be_kept = _kept(on_time + unmeasured, due, promise.ratio)
     short = pl.col("destination_on_time") < pl.col("__due")

@@ -84,9 +84,7 @@ def parse_duration(text: str) -> int:
         duration = sum(int(number) * _UNITS[unit] for number, unit in parts)
         if duration <= _CALENDAR_DAYS * DAY:
             return duration
-    raise ValueError(
-        f"{text[:40]!r} is longer than the calendar from year 1 to 9999; write at most {_CALENDAR_DAYS}d"
-    )
+    raise ValueError(f"{text[:40]!r} is longer than the calendar from year 1 to 9999; write at most {_CALENDAR_DAYS}d")
 
 
 def format_duration(us: int) -> str:
@@ -198,9 +196,7 @@ class Window:
         # Nulls take part as an instant that is there anyway, so that they add no boundary.
         instants = events.fill_null(known[0]).to_numpy()
         starts = boundaries[np.searchsorted(boundaries, instants, side="right") - 1]
-        return pl.select(
-            pl.when(events.is_not_null()).then(pl.Series(events.name, starts, dtype=pl.Int64))
-        ).to_series()
+        return pl.select(pl.when(events.is_not_null()).then(pl.Series(events.name, starts, dtype=pl.Int64))).to_series()
 
     def _aligned(self, day: int) -> int:
         """Return the first date of the window to which a local date belongs."""

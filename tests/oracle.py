@@ -1,7 +1,7 @@
 """A reconciler that is too dumb to be wrong in the same way: dicts, Counters and loops, read off DESIGN line by line.
 
-It takes rows as Python values and a contract as configuration, and says what :func:`integrity.reconcile` has to find. It
-shares no code with the engine. Where DESIGN leaves two readings, the one that was decided stands in a comment here.
+It takes rows as Python values and a contract as configuration, and says what :func:`integrity.reconcile` has to find.
+It shares no code with the engine. Where DESIGN leaves two readings, the one that was decided stands in a comment here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ Values = Mapping[str, Any]
 BatchKey = tuple[Any, ...]  # the partition's canonical values, then the window's start in microseconds, or None
 
 
-# --- one canonical text per value ----------------------------------------------------------------------------------------
+# --- one canonical text per value
+# ----------------------------------------------------------------------------------------
 
 
 class Unreadable(str):
@@ -184,7 +185,8 @@ def hash_total(texts: Iterable[str]) -> str:
     return f"sum128:{first:016x}{second:016x}"
 
 
-# --- batches -------------------------------------------------------------------------------------------------------------
+# --- batches
+# -------------------------------------------------------------------------------------------------------------
 
 
 def window_start(us: int, window: Any) -> int:
@@ -281,7 +283,8 @@ def worst(verdicts: Iterable[str | None]) -> str:
     return next((verdict for verdict in ORDER if verdict in given), "unverified")
 
 
-# --- the reconciliation --------------------------------------------------------------------------------------------------
+# --- the reconciliation
+# --------------------------------------------------------------------------------------------------
 
 
 class Oracle:

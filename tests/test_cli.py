@@ -230,7 +230,9 @@ def test_interrupting_ends_at_once_and_quietly(place: Path) -> None:
 def test_contracts_are_listed_shown_and_checked(place: Path) -> None:
     assert "message" in run(place, "contract", "list", code=0)
     assert "identity:" in run(place, "contract", "show", "message", code=0)
-    assert "Promises completeness, accuracy, validity, timeliness" in run(place, "contract", "check", "day.yaml", code=0)
+    assert "Promises completeness, accuracy, validity, timeliness" in run(
+        place, "contract", "check", "day.yaml", code=0
+    )
     (place / "bad.yaml").write_text("name: x\nversion: 1\nidentity: [id]\nwindows: 10m\n", encoding="utf-8")
     assert "did you mean 'window'?" in run(place, "contract", "check", "bad.yaml", code=2)
 
@@ -258,7 +260,9 @@ def test_every_command_has_help() -> None:
 def test_the_demo_finds_all_and_accuses_nobody_else(tmp_path: Path) -> None:
     said = run(tmp_path, "demo", "d", "--items", "5000", "--seed", "11", code=0)
     assert "missed 0, wrongly accused 0" in said
-    assert {"gateway.db", "archive", "message-day.yaml", "faults.json", "result.json"} <= set(os.listdir(tmp_path / "d"))
+    assert {"gateway.db", "archive", "message-day.yaml", "faults.json", "result.json"} <= set(
+        os.listdir(tmp_path / "d")
+    )
     again = re.search(r"integrity reconcile (.+) \\\n\s+(.+)", said)
     assert again is not None
     words = [word.strip("'") for word in (again[1] + " " + again[2]).split()]

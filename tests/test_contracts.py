@@ -103,9 +103,7 @@ def test_every_key_is_read() -> None:
     assert list(read.content) == sorted(read.content)
     assert read.columns == {**read.identity, **read.content}
     assert list(read.columns)[:3] == list(read.identity)
-    assert read.content["body"] == Column(
-        type=ColumnType.TEXT, unicode="NFC", newline="lf", trim=True, casefold=True
-    )
+    assert read.content["body"] == Column(type=ColumnType.TEXT, unicode="NFC", newline="lf", trim=True, casefold=True)
     assert read.content["price"] == Column(type=ColumnType.DECIMAL, scale=2)
     assert read.content["weight"].decimals == 3
     assert read.content["angle"].exact
@@ -319,9 +317,7 @@ def test_yaml_is_written_the_way_people_write_it() -> None:
 @example("a  b " * 60, "a, b", " lead", Decimal("0.1"), 1)
 @example("x" * 500 + "\n\n " + "y " * 200, "null", "1e3", Decimal("0.1"), 1)
 @example("0x1", "- a", "12:30", Decimal("0.1"), 1)
-def test_any_contract_survives_its_own_yaml(
-    text: str, name: str, scalar: object, ratio: Decimal, within: int
-) -> None:
+def test_any_contract_survives_its_own_yaml(text: str, name: str, scalar: object, ratio: Decimal, within: int) -> None:
     made = Contract(
         name="note",
         version=7,
@@ -369,9 +365,7 @@ def test_the_hash_is_of_canonical_json() -> None:
 def test_old_hashes_stand() -> None:
     """A result of last year names these. If this fails, a promise that was in force can no longer be found."""
     assert Contract(**small()).sha256 == "9743a272613111c97bc1e550abcbf416137fbd0407ad17f1c790a2fbddaaf29b"
-    assert (
-        Contract.from_text(FULL).sha256 == "b4981f3688b87546908f68a1e18018ca79e69b52e27cb7cb8902e14b8e03a916"
-    )
+    assert Contract.from_text(FULL).sha256 == "b4981f3688b87546908f68a1e18018ca79e69b52e27cb7cb8902e14b8e03a916"
 
 
 #: One change to each promise of the full sample: the key, and its new value.
@@ -473,9 +467,7 @@ def test_true_is_not_one() -> None:
     def made(value: object) -> Contract:
         return Contract(**small(exclude=[{"name": "x", "where": {"a": value}, "reason": "y"}]))
 
-    assert (
-        len({made(True).sha256, made(1).sha256, made("1").sha256, made(1.0).sha256, made(None).sha256}) == 5
-    )
+    assert len({made(True).sha256, made(1).sha256, made("1").sha256, made(1.0).sha256, made(None).sha256}) == 5
     assert made(True) != made(1)
     assert made(1) != "made"
 
@@ -658,9 +650,7 @@ REFUSED: list[tuple[dict[str, Any], str, list[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("more", "key", "says"), REFUSED, ids=[f"{i}-{key}" for i, (_, key, _) in enumerate(REFUSED)]
-)
+@pytest.mark.parametrize(("more", "key", "says"), REFUSED, ids=[f"{i}-{key}" for i, (_, key, _) in enumerate(REFUSED)])
 def test_what_cannot_be_meant_is_refused_with_the_key_and_the_way_out(
     more: dict[str, Any], key: str, says: list[str]
 ) -> None:
@@ -680,9 +670,7 @@ def test_what_cannot_be_meant_is_refused_with_the_key_and_the_way_out(
 def test_what_is_required_is_required(key: str) -> None:
     written = small()
     del written[key]
-    with pytest.raises(
-        ContractError, match=rf"mine: {key}: is required, and missing; write for example {key}: "
-    ):
+    with pytest.raises(ContractError, match=rf"mine: {key}: is required, and missing; write for example {key}: "):
         Contract.from_dict(written, where="mine")
 
 
@@ -711,9 +699,7 @@ def test_no_partition_column_is_called_like_a_column_of_batches(name: str) -> No
 
 def test_names_that_do_not_meet_are_free() -> None:
     made = Contract(
-        **small(
-            identity=["verdict", "note_id"], content={"kind": "text", "values": "integer"}, amounts=["values"]
-        )
+        **small(identity=["verdict", "note_id"], content={"kind": "text", "values": "integer"}, amounts=["values"])
     )
     assert "kind" in made.content
 
@@ -766,9 +752,7 @@ def test_what_nests_without_end_is_refused() -> None:
 
 @pytest.mark.parametrize("mapping", [{}, None])
 def test_an_empty_contract_promises_nothing(mapping: Any) -> None:
-    with pytest.raises(
-        ContractError, match="mine: an empty contract promises nothing; start with name, version"
-    ):
+    with pytest.raises(ContractError, match="mine: an empty contract promises nothing; start with name, version"):
         Contract.from_dict(mapping, where="mine")
 
 
@@ -844,9 +828,7 @@ def test_yaml_that_cannot_be_meant_is_refused_with_its_line(text: str, message: 
 
 
 def test_a_date_or_on_is_the_text_it_is() -> None:
-    read = Contract.from_text(
-        LEAST + "about: 2024-01-01\ncontent: {on: text, off: text, no: text, 'null': text}\n"
-    )
+    read = Contract.from_text(LEAST + "about: 2024-01-01\ncontent: {on: text, off: text, no: text, 'null': text}\n")
     assert read.about == "2024-01-01"
     assert list(read.content) == ["no", "null", "off", "on"]
 
@@ -867,9 +849,7 @@ def test_no_text_raises_another_error(text: str) -> None:
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "message.yaml").write_text(LEAST)
-    with pytest.raises(
-        ContractError, match=r"there is no contract file .*mesage.yaml; did you mean 'message.yaml'\?"
-    ):
+    with pytest.raises(ContractError, match=r"there is no contract file .*mesage.yaml; did you mean 'message.yaml'\?"):
         Contract.from_yaml(tmp_path / "mesage.yaml")
     with pytest.raises(ContractError, match=r"there is no contract file .*; check the path"):
         Contract.from_yaml(tmp_path / "nowhere" / "mesage.yaml")
@@ -949,18 +929,14 @@ def test_a_path_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         (None, "a contract is a name, a path or a Contract, not nothing; "),
     ],
 )
-def test_what_is_not_there_is_said(
-    name: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_not_there_is_said(name: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ContractError) as caught:
         contract(name)
     assert str(caught.value).startswith(message)
 
 
-def test_a_wheel_holds_its_contracts_inside_the_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wheel_holds_its_contracts_inside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inside, beside = tmp_path / "integrity" / "expectations", tmp_path / "expectations"
     for folder, about in ((inside, "inside"), (beside, "beside")):
         folder.mkdir(parents=True)
@@ -1026,10 +1002,7 @@ def test_its_file_says_nothing_of_promises_it_does_not_make() -> None:
 
 
 def test_a_contract_is_shown_by_what_it_says() -> None:
-    assert (
-        repr(Contract(**small()))
-        == "Contract(name='note', version=1, identity={'note_id': Column(type='text')})"
-    )
+    assert repr(Contract(**small())) == "Contract(name='note', version=1, identity={'note_id': Column(type='text')})"
     assert "window=Window(every=86400000000, timezone=None)" in repr(Contract(**timed()))
 
 

@@ -59,11 +59,7 @@ def micros(moment: datetime) -> int:
 def integer(value: object) -> object:
     if value is None or isinstance(value, int):
         return value
-    return (
-        int(value)
-        if isinstance(value, str) and re.fullmatch("[+-]?[0-9]+", value)
-        else Unreadable(str(value))
-    )
+    return int(value) if isinstance(value, str) and re.fullmatch("[+-]?[0-9]+", value) else Unreadable(str(value))
 
 
 def timestamp(value: object) -> object:
@@ -199,11 +195,7 @@ def oracle(day: Day, clock: str = "destination") -> tuple[Counter[Accusation], C
         partner = {id(source): copy for source, copy in pairs}
         paired = {id(copy) for _, copy in pairs}
         for row in ours:
-            if (
-                breaks_rule(row)
-                or breaks_rule(partner.get(id(row)))
-                or any(row is other for other in further)
-            ):
+            if breaks_rule(row) or breaks_rule(partner.get(id(row))) or any(row is other for other in further):
                 accuse("invalid", row)
         for row in theirs:
             if id(row) not in paired and breaks_rule(row):
@@ -212,9 +204,7 @@ def oracle(day: Day, clock: str = "destination") -> tuple[Counter[Accusation], C
 
 
 def planted(day: Day) -> Counter[Accusation]:
-    return Counter(
-        Accusation(each.kind, each.tenant_id, each.room_id, each.message_id) for each in day.planted
-    )
+    return Counter(Accusation(each.kind, each.tenant_id, each.room_id, each.message_id) for each in day.planted)
 
 
 # Faults ---------------------------------------------------------------------------------------------------
@@ -332,9 +322,7 @@ def test_faults_grow_with_the_day(day: Day, tmp_path: Path) -> None:
 
 
 def test_the_burst_is_all_of_one_room_for_minutes(day: Day) -> None:
-    burst = {
-        (each.tenant_id, each.room_id, each.message_id) for each in day.planted if each.fault == "lost burst"
-    }
+    burst = {(each.tenant_id, each.room_id, each.message_id) for each in day.planted if each.fault == "lost burst"}
     rows = [row for row in read(table(day, "outbox")) if identity(row) in burst]
     assert len({(row["tenant_id"], row["room_id"]) for row in rows}) == 1
     first, last = min(row["sent_at"] for row in rows), max(row["sent_at"] for row in rows)
@@ -368,9 +356,7 @@ def test_what_was_planted_is_written_beside(day: Day) -> None:
 
 def test_without_faults_the_two_sides_are_one_multiset(clean: Day) -> None:
     ended = {identity(row) for row in table(clean, "outcomes")}
-    kept = [
-        row for row in read(table(clean, "outbox")) if row["kind"] != "typing" and identity(row) not in ended
-    ]
+    kept = [row for row in read(table(clean, "outbox")) if row["kind"] != "typing" and identity(row) not in ended]
     stored = read(archive(clean))
     flying = Counter(map(fingerprint, kept)) - Counter(map(fingerprint, stored))
     assert Counter(map(fingerprint, stored)) - Counter(map(fingerprint, kept)) == Counter()
@@ -430,8 +416,7 @@ def test_a_working_day_has_its_bursts_and_its_night(tmp_path: Path) -> None:
 def test_a_sunday_has_no_bursts(tmp_path: Path) -> None:
     day = generate_day(tmp_path, items=20_000, day=date(2026, 3, 8), faults=False)
     hours = Counter(
-        (datetime.fromisoformat(row["sent_at"]) - day.start) // timedelta(hours=1)
-        for row in table(day, "outbox")
+        (datetime.fromisoformat(row["sent_at"]) - day.start) // timedelta(hours=1) for row in table(day, "outbox")
     )
     assert hours.most_common(1)[0][1] < 2 * hours[18]
 
@@ -523,9 +508,7 @@ def test_a_seed_decides_every_byte(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "1"])
-def test_neither_a_hash_seed_nor_threads_nor_the_time_zone_decide_anything(
-    tmp_path: Path, hash_seed: str
-) -> None:
+def test_neither_a_hash_seed_nor_threads_nor_the_time_zone_decide_anything(tmp_path: Path, hash_seed: str) -> None:
     generate_day(tmp_path / "here", items=3_000, seed=5)
     program = "import sys, integrity.demo as demo; demo.generate_day(sys.argv[1], items=3_000, seed=5)"
     subprocess.run(

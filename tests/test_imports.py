@@ -15,8 +15,19 @@ ROOT = Path(integrity.__file__).parent
 
 def test_import_loads_nothing_that_is_not_used() -> None:
     code = "import sys, integrity; print(*sorted({name.split('.')[0] for name in sys.modules}))"
-    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
-    assert not loaded & {"pandas", "sqlalchemy", "fsspec", "rich", "click", "great_expectations", "duckdb", "hypothesis"}
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert not loaded & {
+        "pandas",
+        "sqlalchemy",
+        "fsspec",
+        "rich",
+        "click",
+        "great_expectations",
+        "duckdb",
+        "hypothesis",
+    }
     assert "polars" in loaded
 
 
@@ -35,7 +46,9 @@ def test_imports_go_one_way() -> None:
         assert room in rank, f"{room} has no place in CONTRIBUTING"
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("integrity"):
-                names = [node.module] if node.module != "integrity" else [f"integrity.{alias.name}" for alias in node.names]
+                names = (
+                    [node.module] if node.module != "integrity" else [f"integrity.{alias.name}" for alias in node.names]
+                )
                 for target in (name.split(".")[1] for name in names if "." in name):
                     assert rank[target] < rank[room] or target == room, f"{room} imports {target}"
 

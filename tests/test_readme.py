@@ -34,7 +34,9 @@ def test_the_contract_and_the_snippet_run(tmp_path: Path, monkeypatch: pytest.Mo
             "placed_at": [f"2026-03-02 09:{n:02}:00" for n in range(40)],
         }
     )
-    orders.rename({"order_id": "order_no"}).write_database("orders", f"sqlite:///{tmp_path}/shop.db", engine="sqlalchemy")
+    orders.rename({"order_id": "order_no"}).write_database(
+        "orders", f"sqlite:///{tmp_path}/shop.db", engine="sqlalchemy"
+    )
     kept = orders.filter(pl.col("order_id").cast(pl.Int64) >= 17).with_columns(
         pl.col("placed_at").str.to_datetime().dt.replace_time_zone("Asia/Seoul").dt.convert_time_zone("UTC")
     )

@@ -1,7 +1,7 @@
 """For any two multisets of items the engine says what a dumb reconciler says (:mod:`oracle`), and its books balance.
 
-The alphabets are small on purpose: identities collide, copies abound, event times move, values are NULL or unreadable, and
-some batches are open. Every example is checked in full: breaks, counts, totals and verdicts.
+The alphabets are small on purpose: identities collide, copies abound, event times move, values are NULL or unreadable,
+and some batches are open. Every example is checked in full: breaks, counts, totals and verdicts.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ def moment(us: int) -> dt.datetime:
     return EPOCH + us * US
 
 
-# --- what is found, in the oracle's words ------------------------------------------------------------------------------------
+# --- what is found, in the oracle's words
+# ------------------------------------------------------------------------------------
 
 
 def micros(value: Any) -> int | None:
@@ -159,7 +160,8 @@ def assert_balances(result: integrity.Result) -> None:
         assert kinds[kind] == result.totals[kind] == frame[kind].sum()
 
 
-# --- any two multisets -------------------------------------------------------------------------------------------------------
+# --- any two multisets
+# -------------------------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -297,7 +299,8 @@ def _rows(
     return row()
 
 
-# --- the laws ----------------------------------------------------------------------------------------------------------------
+# --- the laws
+# ----------------------------------------------------------------------------------------------------------------
 
 
 @contextmanager

@@ -111,8 +111,12 @@ def test_everything_lost_is_not_accurate(day: pl.DataFrame) -> None:
 
 def test_a_moved_item_is_one_corrupt_item_filed_under_the_source(day: pl.DataFrame) -> None:
     moved = day.with_columns(
-        sent_at=pl.when(pl.col("message_id") == "m2").then(pl.col("sent_at") + dt.timedelta(minutes=20)).otherwise("sent_at"),
-        stored_at=pl.when(pl.col("message_id") == "m2").then(pl.col("stored_at") + dt.timedelta(minutes=20)).otherwise("stored_at"),
+        sent_at=pl.when(pl.col("message_id") == "m2")
+        .then(pl.col("sent_at") + dt.timedelta(minutes=20))
+        .otherwise("sent_at"),
+        stored_at=pl.when(pl.col("message_id") == "m2")
+        .then(pl.col("stored_at") + dt.timedelta(minutes=20))
+        .otherwise("stored_at"),
     )
     result = integrity.reconcile(promise(timeliness=None), day, moved)
     assert kinds(result) == {("corrupt", "m2"): 1}
@@ -147,7 +151,10 @@ def test_an_outcome_accounts_for_a_missing_item_and_not_for_a_present_one(day: p
     assert kinds(result) == {("extra", "m2"): 1, ("lost", "m3"): 1}
     assert result.totals["accounted"] == 2
     reasons = dict(zip(result.breaks["message_id"], result.breaks["reason"], strict=True))
-    assert reasons == {"m2": "accounted for as recalled, yet present", "m3": "ended as bounced, which the contract does not accept"}
+    assert reasons == {
+        "m2": "accounted for as recalled, yet present",
+        "m3": "ended as bounced, which the contract does not accept",
+    }
 
 
 def test_a_batch_of_accounted_items_only_passes() -> None:
@@ -170,9 +177,13 @@ def test_exclusions_narrow_the_population_and_are_counted(day: pl.DataFrame) -> 
 
 
 def test_only_the_newest_revision_counts() -> None:
-    contract = promise(content={"body": "text", "revision": "integer"}, amounts=None, latest_by="revision", timeliness=None)
+    contract = promise(
+        content={"body": "text", "revision": "integer"}, amounts=None, latest_by="revision", timeliness=None
+    )
     rows = [("a", 1, "x"), ("a", 2, "y"), ("b", 9, "x"), ("b", 10, "z")]
-    table = pl.DataFrame(rows, schema=["message_id", "revision", "body"], orient="row").with_columns(sent_at=pl.lit(at(1)))
+    table = pl.DataFrame(rows, schema=["message_id", "revision", "body"], orient="row").with_columns(
+        sent_at=pl.lit(at(1))
+    )
     assert integrity.reconcile(contract, table, table.filter(pl.col("revision").is_in([2, 10]))).verdict is Verdict.PASS
     stale = integrity.reconcile(contract, table, table.filter(pl.col("revision") != 10))
     assert kinds(stale) == {("corrupt", "b"): 1}
@@ -211,7 +222,9 @@ def test_carried_content_proves_nothing(day: pl.DataFrame) -> None:
 
 def test_the_ratio_holds_over_the_run_and_never_over_holds_always(day: pl.DataFrame) -> None:
     late = day.with_columns(
-        stored_at=pl.when(pl.col("message_id") == "m1").then(pl.col("stored_at") + dt.timedelta(seconds=10)).otherwise("stored_at")
+        stored_at=pl.when(pl.col("message_id") == "m1")
+        .then(pl.col("stored_at") + dt.timedelta(seconds=10))
+        .otherwise("stored_at")
     )
     kept = integrity.reconcile(promise(timeliness={"within": "5s", "ratio": 0.96}), day, late)
     assert kept.verdict is Verdict.PASS

@@ -40,7 +40,8 @@ def reconcile(contract: integrity.Contract, source: Any, destination: Any, **how
     return integrity.reconcile(contract, *sides, **how)
 
 
-# --- one text per item -------------------------------------------------------------------------------------------------------
+# --- one text per item
+# -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,8 @@ def test_rows_with_a_null_identity_vanish() -> None:
     assert found(changed) == {"corrupt": 1, "invalid": 2}
 
 
-# --- sums --------------------------------------------------------------------------------------------------------------------
+# --- sums
+# --------------------------------------------------------------------------------------------------------------------
 
 
 def test_xor_cancels_pairs() -> None:
@@ -161,7 +163,8 @@ def test_a_hash_seed_changes_the_answer() -> None:
     assert "corrupt" in said.pop()
 
 
-# --- numbers -----------------------------------------------------------------------------------------------------------------
+# --- numbers
+# -----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("typed", [[2**53], ["9007199254740992"], [Decimal(2**53)]])
@@ -204,7 +207,8 @@ def test_0x10_read_as_16() -> None:
     assert found(result) == {"corrupt": 1, "invalid": 2}
 
 
-# --- text and time -----------------------------------------------------------------------------------------------------------
+# --- text and time
+# -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -241,7 +245,8 @@ def test_nfc_against_nfd_and_two_raw_names_that_become_one() -> None:
     assert "2 times in the source" in result.breaks["reason"].item()
 
 
-# --- nothing is not good -----------------------------------------------------------------------------------------------------
+# --- nothing is not good
+# -----------------------------------------------------------------------------------------------------
 
 
 def test_an_empty_batch_passes() -> None:
@@ -326,7 +331,8 @@ def test_only_the_first_200_are_looked_at(tmp_path: Any) -> None:
     assert {json.loads(line)["id"] for line in lines} == set(ids)
 
 
-# --- time --------------------------------------------------------------------------------------------------------------------
+# --- time
+# --------------------------------------------------------------------------------------------------------------------
 
 
 def test_percentiles_of_percentiles() -> None:
@@ -366,7 +372,8 @@ def test_an_item_from_the_future_is_nobodys_concern() -> None:
     assert found(skipped) == {"invalid": 1}
 
 
-# --- references that are missing ---------------------------------------------------------------------------------------------
+# --- references that are missing
+# ---------------------------------------------------------------------------------------------
 
 
 def test_a_missing_hash_read_as_equal() -> None:
@@ -391,7 +398,8 @@ def test_a_missing_hash_hides_another_difference() -> None:
     assert found(result) == {"corrupt": 1}
 
 
-# --- a run that broke off ----------------------------------------------------------------------------------------------------
+# --- a run that broke off
+# ----------------------------------------------------------------------------------------------------
 
 
 class Breaking:
@@ -438,7 +446,8 @@ def test_an_outcomes_store_that_broke_off_excuses_everything() -> None:
         reconcile(contract, {"id": ["1"]}, {"id": ["2"]}, outcomes=Breaking(ended, 1, StoreError("lost")))
 
 
-# --- the summary -------------------------------------------------------------------------------------------------------------
+# --- the summary
+# -------------------------------------------------------------------------------------------------------------
 
 
 def test_a_summary_that_disagrees_with_the_rows(day: pl.DataFrame) -> None:

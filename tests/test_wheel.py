@@ -41,7 +41,9 @@ def test_the_command_line_runs_from_an_empty_environment(wheel: Path, tmp_path: 
     command = str(tmp_path / "env" / "bin" / "integrity")
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([command, *arguments], cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=300)
+        return subprocess.run(
+            [command, *arguments], cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=300
+        )
 
     assert run("--version").stdout.startswith("integrity, version ")
     assert run("contract", "check", "message").returncode == 0

@@ -263,9 +263,7 @@ def test_a_day_is_as_long_as_it_was_there(zone: str, instant: str, start: str, e
 
 def test_a_skipped_date_is_no_window() -> None:
     since, until = at("2011-12-28T00:00-10:00"), at("2012-01-02T00:00+14:00")
-    starts = [
-        local(us, "Pacific/Apia")[:10] for us in Window(DAY, "Pacific/Apia").starts_between(since, until)
-    ]
+    starts = [local(us, "Pacific/Apia")[:10] for us in Window(DAY, "Pacific/Apia").starts_between(since, until)]
     assert starts == ["2011-12-28", "2011-12-29", "2011-12-31", "2012-01-01"]
 
 
@@ -417,9 +415,7 @@ def test_both_ends_of_the_calendar_are_instants_like_any_other(zone: str) -> Non
 @example([], "Asia/Seoul", 1)
 @example([None, None], "Asia/Seoul", 1)
 @example([None, LAST, None, FIRST], "Asia/Seoul", 1)
-def test_many_instants_are_placed_as_each_would_be(
-    events: list[int | None], zone: str | None, days: int
-) -> None:
+def test_many_instants_are_placed_as_each_would_be(events: list[int | None], zone: str | None, days: int) -> None:
     window = Window(days * DAY, zone)
     found = window.starts(pl.Series("event", events, dtype=pl.Int64))
     assert found.dtype == pl.Int64

@@ -1,7 +1,7 @@
 """What does somebody at a terminal see of a result, and of a run that takes a while?
 
-The summary and the first few breaks: never all of a million. Verdicts are words first and colours second, and nothing that
-came from the data can move the cursor or be taken for markup.
+The summary and the first few breaks: never all of a million. Verdicts are words first and colours second, and nothing
+that came from the data can move the cursor or be taken for markup.
 """
 
 from __future__ import annotations
@@ -57,17 +57,28 @@ def show(result: Result, console: Console) -> None:
     console.print(Text(result.headline(), style=style), soft_wrap=True)
     promises = Table.grid(padding=(0, 2))
     for assertion, verdict in result.assertions.items():
-        promises.add_row("  " + assertion.value, verdict_text(verdict.value), Text(_why(result, assertion.value), style="dim"))
+        promises.add_row(
+            "  " + assertion.value, verdict_text(verdict.value), Text(_why(result, assertion.value), style="dim")
+        )
     console.print(promises)
     console.print(Text("  " + result.balance()), soft_wrap=True)
     arrived = result.totals
-    parts = [f"{arrived[k]:,} {k}" for k in ("matched", "corrupt", "unverified", "duplicate", "extra") if arrived[k] or k == "matched"]
+    parts = [
+        f"{arrived[k]:,} {k}"
+        for k in ("matched", "corrupt", "unverified", "duplicate", "extra")
+        if arrived[k] or k == "matched"
+    ]
     shifted = "" if not arrived["moved"] else f" ({arrived['moved']:,} of them in another batch)"
-    console.print(Text(f"  destination {arrived['destination_records']:,} = {' + '.join(parts)}{shifted}"), soft_wrap=True)
+    console.print(
+        Text(f"  destination {arrived['destination_records']:,} = {' + '.join(parts)}{shifted}"), soft_wrap=True
+    )
     for exclusion in result.exclusions:
         if exclusion["count"]:
             console.print(
-                Text(f"  left out of the {exclusion['side']}: {exclusion['count']:,} {plain(exclusion['name'])} ({plain(exclusion['reason'], 90)})"),
+                Text(
+                    f"  left out of the {exclusion['side']}: {exclusion['count']:,} "
+                    f"{plain(exclusion['name'])} ({plain(exclusion['reason'], 90)})"
+                ),
                 soft_wrap=True,
             )
     _show_batches(result, console)
@@ -95,17 +106,31 @@ def _show_batches(result: Result, console: Console) -> None:
     if not failing.height:
         return
     more = f" (first {_SHOWN} of {failing.height:,})" if failing.height > _SHOWN else ""
-    table = Table(title=f"batches that did not pass{more}", title_justify="left", box=None, padding=(0, 1), header_style="bold")
-    counts = [c for c in ("lost", "duplicate", "corrupt", "extra", "invalid", "late", "skewed", "unverified", "pending") if failing[c].sum()]
+    table = Table(
+        title=f"batches that did not pass{more}", title_justify="left", box=None, padding=(0, 1), header_style="bold"
+    )
+    counts = [
+        c
+        for c in ("lost", "duplicate", "corrupt", "extra", "invalid", "late", "skewed", "unverified", "pending")
+        if failing[c].sum()
+    ]
     for name in (*result.contract.partition, "batch start (UTC)", "verdict"):
         table.add_column(name, no_wrap=True)
     for name in ("source", "destination", *counts):
         table.add_column(name, justify="right")
     for row in failing.head(_SHOWN).to_dicts():
         start = row["batch_start"]
-        when = "untimed" if start is None and result.contract.clock else "all" if start is None else f"{start:%Y-%m-%d %H:%M:%S}"
+        when = (
+            "untimed"
+            if start is None and result.contract.clock
+            else "all"
+            if start is None
+            else f"{start:%Y-%m-%d %H:%M:%S}"
+        )
         cells = [plain(row[name], 24) for name in result.contract.partition]
-        numbers = [f"{row[n]:,}" if row[n] is not None else "?" for n in ("source_records", "destination_records", *counts)]
+        numbers = [
+            f"{row[n]:,}" if row[n] is not None else "?" for n in ("source_records", "destination_records", *counts)
+        ]
         table.add_row(*cells, when, verdict_text(row["verdict"]), *numbers)
     console.print(table)
 
@@ -122,10 +147,15 @@ def _show_breaks(result: Result, console: Console) -> None:
         table.add_column(name, overflow="ellipsis", no_wrap=True)
     table.add_column("what", overflow="fold")
     for row in rows:
-        said = [f"differs in {plain(row['differing'], 80)}" if row["differing"] else "", plain(row["reason"], 120) if row["reason"] else ""]
+        said = [
+            f"differs in {plain(row['differing'], 80)}" if row["differing"] else "",
+            plain(row["reason"], 120) if row["reason"] else "",
+        ]
         shown = [f"{plain(row[k], 60)}" for k in ("source_values", "destination_values") if row[k]]
         what = "; ".join(part for part in [*said, " → ".join(shown)] if part)
-        table.add_row(Text(str(row["kind"])), *(Text(plain(row[name], 28)) for name in result.contract.identity), Text(what))
+        table.add_row(
+            Text(str(row["kind"])), *(Text(plain(row[name], 28)) for name in result.contract.identity), Text(what)
+        )
     console.print(table)
 
 
@@ -159,4 +189,3 @@ class RowProgress:
     def rows(self, side: str, count: int) -> None:
         self._rows[side] += count
         self._bar.update(self._task, rows=", ".join(f"{name} {n:,}" for name, n in self._rows.items() if n))
-

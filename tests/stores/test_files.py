@@ -909,14 +909,30 @@ def test_any_csv_comes_back_whatever_the_blocks(
 
 def test_csv_row_boundaries_are_found_though_quotation_marks_mislead() -> None:
     # Each mark inside of an unquoted field makes line breaks look as if they were inside of a value, and the reverse.
-    lines = [f'{n},5" pipe' if n % 3 else f'{n},"two\nlines of ""{n}"""' for n in range(200_000)]
+    lines = [f'{n},5" pipe' if n % 2 else f'{n},"two\nlines of ""{n}"""' for n in range(200_000)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(text_formats, "_CSV_BLOCK", 100_000)
         patch.setattr(text_formats, "_LONGEST_ROW", 1_000_000)  # more is never pending
         back = read(write("pipes.csv", "a,b\n" + "\n".join(lines)))
     assert [row["a"] for row in back] == [str(n) for n in range(200_000)]
     assert back[1]["b"] == '5" pipe'
-    assert back[3]["b"] == 'two\nlines of "3"'
+    assert back[2]["b"] == 'two\nlines of "2"'
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_csv_row_boundaries_are_found_wherever_a_block_ends(
+    end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = end.join(["a", "x", '""', "", f'"y{end}"', "z", ""])
+    two = end.join(["a,b", 'x,"1"', f'"{end}",', "", ',"""2"', ""])
+    for block in range(1, 40):
+        monkeypatch.setattr(text_formats, "_CSV_BLOCK", block)
+        assert [row["a"] for row in read(write("one.csv", one))] == ["x", "", None, f"y{end}", "z"]
+        assert [list(row.values()) for row in read(write("two.csv", two))] == [
+            ["x", "1"],
+            [end, None],
+            [None, '"2'],
+        ]
 
 
 def test_a_csv_row_longer_than_memory_should_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
