@@ -135,7 +135,7 @@ def shown(text: pl.Series, column: Column) -> pl.Series:
     elif column.type is ColumnType.DATE:
         person = text.str.to_integer(strict=False, dtype=pl.Int32).cast(pl.Date).cast(pl.String)
     elif places := column.scale or column.decimals or 0:
-        padded = text.str.replace(r"^(-?)([0-9]+)$", "$1" + "0" * places + "$2")
+        padded = text.str.replace(r"^(-?)([0-9]+)$", "${1}" + "0" * places + "${2}")  # "$10" is a tenth group
         person = padded.str.replace(rf"^(-?)0*?([0-9]+)([0-9]{{{places}}})$", "$1$2.$3").str.replace(
             r"^(-?)0+([0-9])", "$1$2"
         )
@@ -208,11 +208,17 @@ def _kind(type_: pa.DataType) -> str:
     return "mixed" if t.is_union(type_) else type_.__class__.__name__
 
 
+_WITHOUT_VIEWS = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+
+
 def _flat(array: pa.Array[Any]) -> pa.Array[Any]:
-    """One contiguous, dictionary-free array."""
+    """One contiguous array, without dictionaries and views, of which Arrow can take rows."""
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
-    return array.dictionary_decode() if isinstance(array, pa.DictionaryArray) else array
+    if isinstance(array, pa.DictionaryArray):
+        array = array.dictionary_decode()
+    plain = _WITHOUT_VIEWS.get(array.type)
+    return array if plain is None else array.cast(plain)
 
 
 def _polars(array: pa.Array[Any]) -> pl.Series:
@@ -303,7 +309,7 @@ def _bulk_date_text(array: pa.Array[Any], column: Column) -> tuple[pl.Series, pl
 def _bulk_decimal(array: pa.Array[Any], column: Column) -> tuple[pl.Series, pl.Series | None]:
     if pa.types.is_integer(array.type):
         return _decimal_of(_polars(array).cast(pl.String), "", column.scale or 0)
-    wide = array.type.bit_width > 128  # Polars' decimals end at 38 digits
+    wide = array.type.bit_width > 128 or array.type.scale < 0  # Polars' decimals end at 38 digits
     text = _polars(array.cast(pa.string())) if wide else _polars(array).cast(pl.String)
     return _decimal_of(text, "." if array.type.scale > 0 else "", column.scale or 0)
 
@@ -436,7 +442,7 @@ def _localise(wall: pl.Series, zone: str | None) -> pl.Series:
 
 def _parse(text: pl.Series, zone: str | None) -> pl.Series:
     """ISO 8601 texts to instants; null where NULL or unreadable."""
-    common = text.str.contains(_ISO_COMMON)
+    common = text.str.contains(_ISO_COMMON) & ~text.str.starts_with("0000")  # a year 0 is none of Python's
     zoned = text.str.contains(r"(?:Z|[+-][0-9]{2}:[0-9]{2})$")
     shown = _hide(text, ~(common & zoned)).str.replace(" ", "T", literal=True)
     us = shown.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", time_unit="us", time_zone="UTC", strict=False).to_physical()

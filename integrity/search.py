@@ -188,31 +188,35 @@ class Search:
         return wide(source.select(*keys, pl.lit("matched").alias("what")), keys)
 
     def _look(self, sieve: Sieve, tallies: _Tallies, breaks: Log, seen: _Tallies | None) -> list[pl.DataFrame]:
-        """Read the identities that differ, whole and wherever in time they lie, and match them."""
+        """Read the identities in the sieve, whole and wherever in time they lie, and match those that differ."""
         self.progress.step("looking up the items that differ")
-        counts = []
-        with Spool() as here, Spool() as there:
+        with Spool() as here, Spool() as there, Spool() as odd_here, Spool() as odd_there:
             at_once(
                 lambda tick: look(self.source, sieve, here, tick),
                 lambda tick: look(self.destination, sieve, there, tick),
                 self.progress,
             )
             self.progress.step("matching them")
-            for *pair, ended in together(here, there, self.outcomes.spool):
-                if not any(side.height for side in pair):
-                    continue  # outcomes of items that neither side holds
-                source, destination = (self._scoped(side) for side in pair)
-                if seen is not None:
-                    for tally, side in zip(seen, (source, destination), strict=True):
-                        _count(side.filter("__scope"), tally)
-                odd = suspects(source, destination, self.case, self.outcomes.accepted).implode()
-                even = [side.filter("__scope", ~pl.col(KEY).is_in(odd)) for side in (source, destination)]
-                counts.append(self._settle(even[0], even[1], tallies))
-                source, destination = (side.filter(pl.col(KEY).is_in(odd)) for side in (source, destination))
-                part, found = match(source, destination, ended.drop(KEY), self.case, tallies)
-                counts.append(part)
-                breaks.add(found)
+            counts = [self._sift(pair, tallies, (odd_here, odd_there), seen) for pair in together(here, there)]
+            for source, destination, ended in together(odd_here, odd_there, self.outcomes.spool):
+                if source.height or destination.height:  # else: outcomes of items that neither side holds
+                    part, found = match(source, destination, ended.drop(KEY), self.case, tallies)
+                    counts.append(part)
+                    breaks.add(found)
         return counts
+
+    def _sift(
+        self, pair: tuple[pl.DataFrame, ...], tallies: _Tallies, odd: tuple[Spool, Spool], seen: _Tallies | None
+    ) -> pl.DataFrame:
+        """Settle the rows of which nothing has to be said, and lay the odd ones aside."""
+        source, destination = (self._scoped(side) for side in pair)
+        for tally, side in zip(seen or (), (source, destination), strict=bool(seen)):
+            _count(side.filter("__scope"), tally)
+        keys = suspects(source, destination, self.case, self.outcomes.accepted).implode()
+        for spool, side in zip(odd, (source, destination), strict=True):
+            spool.add(side.filter(pl.col(KEY).is_in(keys)))
+        even = [side.filter("__scope", ~pl.col(KEY).is_in(keys)) for side in (source, destination)]
+        return self._settle(even[0], even[1], tallies)
 
     def _scoped(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Mark the rows of this run's differing batches; keep the newest revisions where the contract says so."""

@@ -85,7 +85,7 @@ def _unscaled(value: Any, scale: int, numbers: tuple[type, ...]) -> str | None:
         if not re.fullmatch(r"[+-]?[0-9]+" if float not in numbers else r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", value):
             return None
         exact = Fraction(value if value[-1] != "." else value[:-1])
-    elif isinstance(value, float):
+    elif isinstance(value, float) and float in numbers:
         if not math.isfinite(value):
             return None
         exact = Fraction(repr(value))  # a float by its shortest text

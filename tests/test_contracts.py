@@ -1,6 +1,6 @@
 """What does this pipeline promise? And is what cannot be meant refused, with the key and the way out?"""
 
-# ruff: noqa: E501 - a table of sentences is read by its rows
+
 
 from __future__ import annotations
 

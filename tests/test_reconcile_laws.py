@@ -20,7 +20,6 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, event, given, note, settings
 from hypothesis import strategies as st
-from tests.oracle import COUNTS, EPOCH, US, Expected, Oracle
 
 import integrity
 from integrity import reconciliation
@@ -28,6 +27,7 @@ from integrity.spool import Log, Spool
 from integrity.stores import columns as store_columns
 from integrity.stores import frames as store_frames
 from integrity.windows import parse_duration
+from tests.oracle import COUNTS, EPOCH, US, Expected, Oracle
 
 SECOND = 1_000_000
 #: The eve of a clock change in New York, so that local days are not all of one length.
