@@ -266,7 +266,8 @@ def _status(items: pl.DataFrame, case: Case) -> pl.DataFrame:
     return items.with_columns(*identity, *own).with_columns(
         (s & counted & (s_scope | pl.col("drawn"))).alias("in_source"),
         (d_scope & counted & (pl.col("status") != "pending")).alias("in_destination"),
-        (pl.col("status").is_in(["corrupt", "unverified"]) & s & d & elsewhere).alias("moved"),
+        # Two items from the future are of one batch, the untimed, and yet one of them may lie outside the window.
+        (pl.col("status").is_in(["corrupt", "unverified"]) & s & d & (elsewhere | ~d_scope)).alias("moved"),
     )
 
 

@@ -34,7 +34,8 @@ class Measured:
         accounted: The batches that hold an item of the outcomes sieve.
         prefixes: The hash totals once more, two words by the leading bits of the identity hash: they say among which
             identities two sides differ, before anything is read again.
-        flagged: The identities that have to be looked at whatever the other side holds.
+        flagged: The identities that have to be looked at whatever the other side holds, besides those with remarks: an
+            outcome, a missing digest, a repetition.
     """
 
     totals: ControlTotals
@@ -92,7 +93,7 @@ def measure(
                 tally.add_times(frame)
                 said |= pl.col("__late") | pl.col("__skewed")
             remarks.add(frame.filter(said))
-            flagged.add(frame.filter(said | pl.col("__unproven"))[KEY])
+            flagged.add(frame.filter("__unproven")[KEY])
             leading = frame[KEY].to_numpy() >> np.uint64(64 - PREFIX_BITS)
             for word in (0, 1):
                 np.add.at(prefixes[:, word], leading, frame[f"__w{word}"].to_numpy())

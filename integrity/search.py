@@ -109,6 +109,9 @@ class Search:
         sieve.add_prefixes(differing)
         for side in self.measured:
             sieve.merge(side.flagged)
+            for part in side.remarks.parts():
+                mine = part.join(self.chosen, on=self.case.batch_columns, how="semi", nulls_equal=True)
+                sieve.add(mine[KEY])
         seen, matched = self._tallies(), self._tallies()
         breaks = Log()
         counts = self._look(sieve, matched, breaks, seen)
