@@ -377,10 +377,10 @@ class Oracle:
         start = window_start(event, contract.window) if contract.window and event is not None and not future else None
         by_name = dict(zip(sorted(contract.identity), identity, strict=True))
         partition = tuple(by_name[name] for name in contract.partition)
-        # Without a readable event time nobody can say that an item lies outside the run.
-        inside = event is None or (
-            (self.since is None or event >= self.since) and (self.until is None or event < self.until)
-        )
+        # The untimed batch is of every run: without a time that can be believed, nobody can say that an item lies outside.
+        late_enough = event is None or self.since is None or event >= self.since
+        early_enough = event is None or self.until is None or event < self.until
+        inside = future or (late_enough and early_enough)
         return Row(
             side=side,
             identity=identity,
@@ -511,7 +511,8 @@ class Oracle:
                     self._count(other, item.status, texts)
                 else:
                     self._tally(other, texts)
-            if one is not None and other is not None and one.batch != other.batch:
+            # Two items from the future are both untimed, and yet one may lie outside the run.
+            if one is not None and other is not None and (one.batch != other.batch or (here and not there)):
                 self._batch(one.batch)["moved_out"] += 1
                 if there:
                     self._batch(other.batch)["moved_in"] += 1
