@@ -245,11 +245,11 @@ class Search:
         frames = []
         for i, (frame, _) in enumerate(finished):
             chosen = frame.join(self.chosen, on=keys, how="semi", nulls_equal=True)
-            drawn = frame.join(self.chosen, on=keys, how="anti", nulls_equal=True).filter(pl.col("records") > 0)
-            parts = [
-                chosen,
-                drawn.with_columns(pl.lit(0, pl.Int64).alias("excluded"), pl.lit(0, pl.Int64).alias("superseded")),
-            ]
+            left_out = ("excluded", "superseded")  # in batches that agreed, they were counted before
+            drawn = frame.join(self.chosen, on=keys, how="anti", nulls_equal=True).filter(
+                pl.sum_horizontal(name for name in COUNTS if name not in left_out) > 0
+            )
+            parts = [chosen, drawn.with_columns(pl.lit(0, pl.Int64).alias(name) for name in left_out)]
             frames.append(add_frames(([] if settled is None else [settled[i]]) + parts, keys))
         latency = finished[1][1]
         return Found(merged, frames[0], frames[1], latency if histogram is None else pl.concat([histogram, latency]))

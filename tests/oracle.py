@@ -377,10 +377,11 @@ class Oracle:
         start = window_start(event, contract.window) if contract.window and event is not None and not future else None
         by_name = dict(zip(sorted(contract.identity), identity, strict=True))
         partition = tuple(by_name[name] for name in contract.partition)
-        # The untimed batch is of every run: without a time that can be believed, nobody can say that an item lies outside.
+        # An item without a time is of every run. One from the future is of the runs that ask for its time: when it comes,
+        # a later run finds it in its own window.
         late_enough = event is None or self.since is None or event >= self.since
         early_enough = event is None or self.until is None or event < self.until
-        inside = future or (late_enough and early_enough)
+        inside = late_enough and early_enough
         return Row(
             side=side,
             identity=identity,
