@@ -15,7 +15,7 @@ import pyarrow as pa
 __all__ = ["CHUNK_ROWS", "Span", "Store", "TypedStore"]
 
 #: How many rows a store aims to yield at a time. Memory is bounded by this, never by a table.
-CHUNK_ROWS = 65_536
+CHUNK_ROWS = 32_768
 
 
 @dataclass(frozen=True, slots=True)
