@@ -709,9 +709,7 @@ def _order_of_pairing(row: Row) -> tuple[Any, ...]:
     return row.print, _last(row.processed), _last(row.changed), not row.broken
 
 
-def _pairs(
-    here: list[Row], there: list[Row], key: Any
-) -> tuple[list[tuple[Row, Row]], list[Row], list[Row]]:
+def _pairs(here: list[Row], there: list[Row], key: Any) -> tuple[list[tuple[Row, Row]], list[Row], list[Row]]:
     """Pair the n-th row of each key with the n-th of the other side; return the pairs and both sides' leftovers."""
     waiting = defaultdict(list)
     for row in sorted(there, key=_order_of_pairing, reverse=True):

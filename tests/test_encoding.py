@@ -302,7 +302,10 @@ def encoded(*values: str | None) -> str:
 
 
 @LAW
-@given(st.lists(TEXTS, min_size=1, max_size=4).flatmap(lambda row: st.tuples(st.just(row), st.permutations(row))), st.data())
+@given(
+    st.lists(TEXTS, min_size=1, max_size=4).flatmap(lambda row: st.tuples(st.just(row), st.permutations(row))),
+    st.data(),
+)
 def test_two_rows_never_share_a_text(rows: tuple[list[Any], list[Any]], data: st.DataObject) -> None:
     """Of rows of one length: how many columns there are is the contract's, and the same on both sides."""
     one_row, shuffled = rows
@@ -342,7 +345,13 @@ def test_lengths_are_octets_however_long(size: int) -> None:
 def test_the_fingerprint_by_hand() -> None:
     """What an auditor does with hashlib: the sums of two words, modulo 2**64."""
     contract = integrity.Contract(
-        name="hand", version=1, identity=["id"], content={"body": "text"}, clock={"event": "sent"}, window="1h", unique=False
+        name="hand",
+        version=1,
+        identity=["id"],
+        content={"body": "text"},
+        clock={"event": "sent"},
+        window="1h",
+        unique=False,
     )
     rows = [("a", 1, "x"), ("b", 2, None), ("a", 1, "x"), ("é", 3, "")]
     frame = pl.DataFrame(
@@ -357,7 +366,9 @@ def test_the_fingerprint_by_hand() -> None:
         lengths = [str(len(identity.encode())), "1", "-" if body is None else str(len(body))]
         text = "\x1f".join([identity, str(sent), body or "", *lengths])
         digest = hashlib.sha256(text.encode("utf-8")).digest()
-        sums = [(total + int.from_bytes(digest[i : i + 8], "big")) % 2**64 for total, i in zip(sums, (0, 8), strict=True)]
+        sums = [
+            (total + int.from_bytes(digest[i : i + 8], "big")) % 2**64 for total, i in zip(sums, (0, 8), strict=True)
+        ]
     totals = integrity.measure(contract, frame, side="source").frame
     assert [totals["hash_0"].item(), totals["hash_1"].item()] == sums
 
@@ -366,16 +377,23 @@ def test_the_fingerprint_by_hand() -> None:
 
 _NUMBER_TEXTS = st.one_of(
     st.from_regex(r"[+-]?[0-9]{0,4}(\.[0-9]{0,4})?", fullmatch=True),
-    st.sampled_from(["0x10", "1e3", "", "-", ".", "١", "7\n", "nan", "inf", "-Infinity", "true", "False", "1_0", "00", "-0"]),
+    st.sampled_from(
+        ["0x10", "1e3", "", "-", ".", "١", "7\n", "nan", "inf", "-Infinity", "true", "False", "1_0", "00", "-0"]
+    ),
     st.integers(-(10**40), 10**40).map(str),
 )
 _TIMES = st.datetimes(min_value=dt.datetime(1, 1, 3), max_value=dt.datetime(9999, 12, 29))
 _TIME_TEXTS = st.one_of(
-    st.tuples(_TIMES.map(dt.datetime.isoformat), st.sampled_from(["", "Z", "+09:00", "-0330", "+14", "+23:59", " +01:00", "z"])).map("".join),
+    st.tuples(
+        _TIMES.map(dt.datetime.isoformat),
+        st.sampled_from(["", "Z", "+09:00", "-0330", "+14", "+23:59", " +01:00", "z"]),
+    ).map("".join),
     _TIMES.map(lambda t: t.isoformat(" ", "minutes") + "Z"),
     _TIMES.map(lambda t: f"{t:%Y-%m-%dT%H:%M:%S}.123456789Z"),
     _TIMES.map(lambda t: t.date().isoformat()),
-    st.sampled_from(["2024-02-30T00:00:00Z", "2024-02-29T23:59:60Z", "0000-01-01T00:00:00Z", "10000-01-01T00:00:00Z", "2024-1-1"]),
+    st.sampled_from(
+        ["2024-02-30T00:00:00Z", "2024-02-29T23:59:60Z", "0000-01-01T00:00:00Z", "10000-01-01T00:00:00Z", "2024-1-1"]
+    ),
     st.sampled_from(["2024-03-10T02:30:00", "2024-11-03T01:30:00", "2024-11-03 01:30:00.5", "1900-01-01T00:00:00"]),
 )
 _UUIDS = st.uuids()
@@ -406,7 +424,10 @@ PHYSICAL: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
     "bool": (pa.bool_(), st.booleans()),
     "decimal128": (pa.decimal128(20, 3), _DECIMALS),
     "decimal128 whole": (pa.decimal128(38, 0), st.integers(-(10**37), 10**37).map(Decimal)),
-    "decimal128 negative scale": (pa.decimal128(10, -2), st.integers(-(10**9), 10**9).map(lambda n: Decimal(n).scaleb(2))),
+    "decimal128 negative scale": (
+        pa.decimal128(10, -2),
+        st.integers(-(10**9), 10**9).map(lambda n: Decimal(n).scaleb(2)),
+    ),
     "decimal256": (pa.decimal256(76, 3), _DECIMALS),
     "decimal256 wide": (pa.decimal256(76, 0), st.integers(-(10**70), 10**70).map(lambda n: Decimal(str(n)))),
     "float32": (pa.float32(), st.floats(width=32)),
@@ -502,7 +523,18 @@ def test_a_value_reads_as_the_oracle_reads_it(value: Any, column: Column) -> Non
 
 
 @LAW
-@given(st.text(max_size=8), st.fixed_dictionaries({}, optional={"unicode": st.just("NFC"), "newline": st.just("lf"), "trim": st.just(True), "casefold": st.just(True)}))
+@given(
+    st.text(max_size=8),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "unicode": st.just("NFC"),
+            "newline": st.just("lf"),
+            "trim": st.just(True),
+            "casefold": st.just(True),
+        },
+    ),
+)
 def test_declared_text_is_the_same_as_the_oracle_declares(text: str, declared: dict[str, Any]) -> None:
     column = Column(type="text", **declared)
     assert read(pa.array([text]), column).text.item() == oracle.canonical(text, column)

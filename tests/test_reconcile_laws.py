@@ -60,7 +60,9 @@ class Case:
             skip=self.skip,
         ).expected()
 
-    def reconcile(self, source: list[dict[str, Any]] | None = None, destination: list[dict[str, Any]] | None = None) -> integrity.Result:
+    def reconcile(
+        self, source: list[dict[str, Any]] | None = None, destination: list[dict[str, Any]] | None = None
+    ) -> integrity.Result:
         outcomes = None
         if self.outcomes is not None:
             names = [*self.contract.identity, "outcome"]
@@ -170,7 +172,14 @@ def cases(draw: st.DrawFn, clock: bool | None = None) -> Case:
     timed = draw(st.booleans()) if clock is None else clock
     promises: dict[str, Any] = {"name": "law", "version": 1}
     promises["identity"] = draw(
-        st.sampled_from([{"id": "text"}, {"id": {"type": "text", "trim": True}}, {"tenant": "text", "id": "text"}, {"id": "integer"}])
+        st.sampled_from(
+            [
+                {"id": "text"},
+                {"id": {"type": "text", "trim": True}},
+                {"tenant": "text", "id": "text"},
+                {"id": "integer"},
+            ]
+        )
     )
     if "tenant" in promises["identity"] and draw(st.booleans()):
         promises["partition"] = ["tenant"]
@@ -229,7 +238,9 @@ def cases(draw: st.DrawFn, clock: bool | None = None) -> Case:
     return Case(contract, source, destination, schema, as_of, outcomes, *bounds, skip)
 
 
-def _promise_time(draw: st.DrawFn, promises: dict[str, Any], revisions: list[str]) -> tuple[int, int, tuple[Any, Any], dict[str, str]]:
+def _promise_time(
+    draw: st.DrawFn, promises: dict[str, Any], revisions: list[str]
+) -> tuple[int, int, tuple[Any, Any], dict[str, str]]:
     clock: dict[str, Any] = {"event": "sent"}
     if draw(st.integers(0, 3)) == 0:
         clock["event"] = {"name": "sent", "unit": "ms"}
@@ -327,7 +338,7 @@ def law(examples: int) -> settings:
     return settings(max_examples=examples, deadline=None, suppress_health_check=slow)
 
 
-@law(examples=120)
+@law(examples=100)
 @given(cases(clock=True))
 def test_a_timed_run_says_what_the_oracle_says(case: Case) -> None:
     with without_self_test():
@@ -337,7 +348,7 @@ def test_a_timed_run_says_what_the_oracle_says(case: Case) -> None:
     assert_agrees(result, case.expected())
 
 
-@law(examples=60)
+@law(examples=50)
 @given(cases(clock=False))
 def test_a_comparison_of_two_snapshots_says_what_the_oracle_says(case: Case) -> None:
     with without_self_test():
@@ -346,14 +357,14 @@ def test_a_comparison_of_two_snapshots_says_what_the_oracle_says(case: Case) -> 
     assert_agrees(result, case.expected())
 
 
-@law(examples=25)
+@law(examples=20)
 @given(cases())
 def test_more_data_than_memory_changes_nothing(case: Case) -> None:
     with without_self_test(), on_disk():
         assert_agrees(case.reconcile(), case.expected())
 
 
-@law(examples=25)
+@law(examples=20)
 @given(cases(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_nothing(case: Case, random: Any) -> None:
     with without_self_test():
@@ -367,10 +378,86 @@ def test_the_order_of_rows_changes_nothing(case: Case, random: Any) -> None:
     assert (first.totals, first.assertions, first.verdict) == (second.totals, second.assertions, second.verdict)
 
 
-@law(examples=25)
+@law(examples=20)
 @given(cases())
 def test_the_self_test_passes_whatever_is_promised_and_changes_nothing(case: Case) -> None:
     """A control that refused to run on odd data would be switched off."""
     result = case.reconcile()
     assert result.self_test.startswith("planted and found ")
     assert_agrees(result, case.expected())
+
+
+# --- what the laws found, kept as examples ---------------------------------------------------------------------------------------
+
+
+def _note(identity: str, body: str | None, hour: int, **changes: Any) -> dict[str, Any]:
+    stamp = f"2024-03-09T{hour:02d}:00:00+00:00"
+    row = {"tenant": "a", "id": identity, "body": body, "n": "1", "digest": "d", "kind": "note"}
+    return row | {"sent": stamp, "stored": stamp, "edited": stamp} | changes
+
+
+def _case(source: list[dict[str, Any]], destination: list[dict[str, Any]], hour: int, **how: Any) -> Case:
+    """A case as of an hour of the day; what is no field of it changes the contract."""
+    fields = {name: how.pop(name) for name in ("since", "until", "skip", "outcomes") if name in how}
+    promises = {"name": "found", "version": 1, "identity": ["id"], "content": {"body": "text"}, "window": "1h"}
+    contract = integrity.Contract(
+        **promises | {"clock": {"event": "sent", "processed": "stored", "changed": "edited"}} | how
+    )
+    schema = dict.fromkeys(_note("", "", 0), pl.String)
+    return Case(contract, source, destination, schema, START + (hour - 5) * 3600 * SECOND, **fields)
+
+
+EXAMPLES = {
+    # Two copies that nothing tells apart: which is the second, and which of them finds a partner, must be one decision.
+    "equal copies": _case(
+        [_note("1", None, 5)] * 2, [_note("2", "p", 5), _note("1", "p", 5, sent="soon", stored="soon")], 20
+    ),
+    # Copies that only their time of change tells apart: the one just edited is the one that is left over.
+    "copies of which one is in flight": _case(
+        [_note("1", "p", 5, edited="2024-03-09T19:59:59+00:00"), _note("1", "p", 5)], [_note("1", "p", 5)], 20, grace="15m"
+    ),
+    "a copy of which one is unreadable": _case(
+        [_note("1", "p", 5, edited="soon"), _note("1", "p", 5)], [_note("1", "p", 5, stored="soon"), _note("1", "p", 5)], 20,
+        unique=False,
+    ),
+    # The source's batch lies outside the run and is open: that its item moved is for a later run to say.
+    "an open batch outside the run": _case(
+        [_note("1", "p", 6)], [_note("1", "p", 5)], 6, until=START + 3600 * SECOND
+    ),
+    # The source lies outside the run, the destination inside: its latency is counted, with the pair.
+    "an item drawn in from outside the run": _case(
+        [_note("1", "p", 5)], [_note("1", "p", 6, stored="2024-03-09T05:00:01+00:00")], 20, since=START + 3600 * SECOND,
+        timeliness={"within": "5s"},
+    ),
+    "two items from the future, one of them outside the run": _case(
+        [_note("1", "p", 8)], [_note("1", "p", 9)], 5, until=START + 4 * 3600 * SECOND
+    ),
+    # Superseded and excluded rows of batches that agree are counted once.
+    "a revision in one batch and noise in another": _case(
+        [_note("1", "p", 5), _note("1", "q", 6), _note("2", "p", 7, kind="noise"), _note("3", "p", 8)], [_note("1", "q", 6)], 20,
+        latest_by="body", exclude=[{"name": "noise", "where": {"kind": ["noise"]}, "reason": "by design"}],
+    ),
+    "revisions beyond 128 bits": _case(
+        [_note("1", "p", 5, n="1"), _note("1", "p", 5, n="9" * 40), _note("1", "p", 5, n="-" + "9" * 41)],
+        [_note("1", "p", 5, n="9" * 40)], 20, content={"n": "integer"}, latest_by="n",
+    ),
+    "amounts of more than 28 digits": _case(
+        [_note("1", "p", 5, n="9" * 40)], [_note("1", "p", 5, n="9" * 40)], 20,
+        content={"n": {"type": "decimal", "scale": 1}}, amounts=["n"],
+    ),
+    # Who skips timeliness still hears of a clock that is wrong.
+    "the future where timeliness is skipped": _case(
+        [_note("1", "p", 9)], [_note("1", "p", 9)], 5, timeliness={"within": "5s"}, skip={"timeliness": "why"}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_what_the_laws_found(name: str) -> None:
+    """Each of them several times and in both orders: some went wrong every other time only."""
+    case = EXAMPLES[name]
+    expected = case.expected()
+    with without_self_test():
+        for turn in range(6):
+            step = -1 if turn % 2 else 1
+            assert_agrees(case.reconcile(case.source[::step], case.destination[::step]), expected)

@@ -29,7 +29,7 @@ from integrity.stores import frames as store_frames
 from tests import oracle
 from tests.conftest import at, frame, message, promise
 
-LAW = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+LAW = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 PROMISES: dict[str, Any] = {
     "name": "totals",
     "version": 1,
@@ -102,12 +102,17 @@ def test_totals_are_equal_exactly_when_the_multisets_are(rows: list[dict[str, An
     assert (measure(rows) == measure(other)) == (one == two)
 
 
-@pytest.mark.parametrize(("one", "other"), [(["a", "a"], ["b", "b"]), (["a"], ["a"] * 3), (["a", "b"], []), (["a", "a"], [])])
+@pytest.mark.parametrize(
+    ("one", "other"), [(["a", "a"], ["b", "b"]), (["a"], ["a"] * 3), (["a", "b"], []), (["a", "a"], [])]
+)
 def test_pairs_do_not_cancel(one: list[str], other: list[str]) -> None:
     """An exclusive or would be equal here, each time."""
     left, right = (measure([message_of(body) for body in side]) for side in (one, other))
     assert left != right
-    assert (left.frame["hash_0"].sum(), left.frame["hash_1"].sum()) != (right.frame["hash_0"].sum(), right.frame["hash_1"].sum())
+    assert (left.frame["hash_0"].sum(), left.frame["hash_1"].sum()) != (
+        right.frame["hash_0"].sum(),
+        right.frame["hash_1"].sum(),
+    )
 
 
 def message_of(body: str, **changes: Any) -> dict[str, Any]:
@@ -198,7 +203,9 @@ def _pandas(**types: str) -> Any:
 REPRESENTATIONS: dict[str, Any] = {
     "Polars": lambda columns: pl.DataFrame(columns),
     "Polars lazy": lambda columns: pl.DataFrame(columns).lazy(),
-    "Polars categories": lambda columns: pl.DataFrame(columns).with_columns(pl.col("tenant", "body").cast(pl.Categorical)),
+    "Polars categories": lambda columns: pl.DataFrame(columns).with_columns(
+        pl.col("tenant", "body").cast(pl.Categorical)
+    ),
     "Arrow": lambda columns: pa.table(columns),
     "Arrow, large and narrow": lambda columns: pa.table(columns).cast(
         pa.schema(
@@ -212,6 +219,12 @@ REPRESENTATIONS: dict[str, Any] = {
                 ("stored", pa.timestamp("s", "UTC")),
             ]
         )
+    ),
+    "Arrow views": lambda columns: pa.table(
+        {
+            name: pa.array(values, pa.string_view()) if name in ("id", "body") else values
+            for name, values in columns.items()
+        }
     ),
     "Arrow dictionaries": lambda columns: (t := pa.table(columns)).set_column(2, "body", t["body"].dictionary_encode()),
     "pandas objects": _pandas(),
@@ -231,6 +244,15 @@ REPRESENTATIONS: dict[str, Any] = {
 def test_the_physical_type_changes_nothing(representation: str) -> None:
     held = REPRESENTATIONS[representation](_typed(_plain_rows()))
     assert_identical(integrity.measure(CONTRACT, held, side="destination"), measure(_plain_rows()))
+
+
+def test_rows_of_any_type_can_be_left_out() -> None:
+    """Arrow cannot take rows of every type that it has; an exclusion needs that."""
+    noise = {"name": "noise", "where": {"body": ["z"]}, "reason": "by design"}
+    contract = integrity.Contract(**PROMISES | {"exclude": [noise]})
+    for build in REPRESENTATIONS.values():
+        counted = integrity.measure(contract, build(_typed(_plain_rows())), side="destination")
+        assert (counted.records, counted.exclusions) == (2, {"noise": 1})
 
 
 # --- adding --------------------------------------------------------------------------------------------------------------------------
@@ -275,7 +297,10 @@ def test_what_does_not_add_up_is_refused() -> None:
 
 def test_exclusions_add_up() -> None:
     contract = integrity.Contract(
-        name="x", version=1, identity=["id"], exclude=[{"name": "noise", "where": {"kind": ["n"]}, "reason": "by design"}]
+        name="x",
+        version=1,
+        identity=["id"],
+        exclude=[{"name": "noise", "where": {"kind": ["n"]}, "reason": "by design"}],
     )
     rows = pl.DataFrame({"id": ["1", "2", "3"], "kind": ["n", "m", "n"]})
     one = integrity.measure(contract, rows, side="source")
@@ -299,7 +324,18 @@ def test_totals_survive_a_file(tmp_path: Path) -> None:
     pq.write_table(one.to_arrow(), tmp_path / "totals.parquet")
     kept = ControlTotals.from_arrow(pq.read_table(tmp_path / "totals.parquet"))
     assert_identical(kept, one)
-    for name in ("contract", "contract_sha256", "side", "partition", "amounts", "read_at", "location", "as_of", "since", "until"):
+    for name in (
+        "contract",
+        "contract_sha256",
+        "side",
+        "partition",
+        "amounts",
+        "read_at",
+        "location",
+        "as_of",
+        "since",
+        "until",
+    ):
         assert getattr(kept, name) == getattr(one, name)
     assert kept.frame["repeats"].to_list() == one.frame["repeats"].to_list()
     assert_identical(kept + one, one + one)
@@ -314,9 +350,14 @@ def test_a_table_of_something_else_is_no_totals() -> None:
 
 
 @LAW
-@given(st.lists(st.one_of(st.none(), st.integers(-(10**80), 10**80), st.integers(-(2**64), 2**64)), min_size=1, max_size=8))
+@given(
+    st.lists(st.one_of(st.none(), st.integers(-(10**80), 10**80), st.integers(-(2**64), 2**64)), min_size=1, max_size=8)
+)
 def test_amounts_are_exact_at_any_size(numbers: list[int | None]) -> None:
-    rows = [message_of("a", n=None if n is None else str(n), price=None if n is None else str(Decimal(f"{n}E-2"))) for n in numbers]
+    rows = [
+        message_of("a", n=None if n is None else str(n), price=None if n is None else str(Decimal(f"{n}E-2")))
+        for n in numbers
+    ]
     totals_of = measure(rows).frame
     exact = sum(n for n in numbers if n is not None)
     assert int(totals_of["amount.n"].item()) == int(totals_of["amount.price"].item()) == exact
@@ -337,7 +378,11 @@ def test_the_unreadable_count_for_nothing_and_are_counted_as_invalid() -> None:
 # --- latency -------------------------------------------------------------------------------------------------------------------------
 
 LATENCIES = st.one_of(
-    st.integers(0, 100), st.integers(0, 10**9), st.integers(0, 2**62), st.integers(0, 62).map(lambda n: 2**n), st.integers(1, 62).map(lambda n: 2**n - 1)
+    st.integers(0, 100),
+    st.integers(0, 10**9),
+    st.integers(0, 2**62),
+    st.integers(0, 62).map(lambda n: 2**n),
+    st.integers(1, 62).map(lambda n: 2**n - 1),
 )
 
 
@@ -355,7 +400,9 @@ def test_a_bucket_says_every_latency_within_two_percent(latencies: list[int]) ->
 
 
 @LAW
-@given(st.lists(LATENCIES, min_size=1, max_size=60), st.lists(LATENCIES, max_size=60), st.sampled_from([0.5, 0.95, 0.999]))
+@given(
+    st.lists(LATENCIES, min_size=1, max_size=60), st.lists(LATENCIES, max_size=60), st.sampled_from([0.5, 0.95, 0.999])
+)
 def test_percentiles_are_of_the_whole_and_within_three_percent(here: list[int], there: list[int], share: float) -> None:
     def histogram(latencies: list[int]) -> pl.DataFrame:
         buckets = bucket_of(np.array(latencies, dtype=np.int64))

@@ -300,7 +300,9 @@ def test_extra_copies_make_up_for_lost_ones(day: pl.DataFrame) -> None:
     assert found(result) == {"lost": 1, "duplicate": 1}
     assert result.batches["completeness_ratio"].tolist() == [0.9, 1.0, 1.0]
     assert result.assertions["completeness"] is Verdict.FAIL
-    both = integrity.reconcile(promise(), day, pl.concat([day[2:], frame(message(97, 1), message(98, 2))]), as_of=at(60))
+    both = integrity.reconcile(
+        promise(), day, pl.concat([day[2:], frame(message(97, 1), message(98, 2))]), as_of=at(60)
+    )
     assert found(both) == {"lost": 2, "extra": 2}
 
 
@@ -368,7 +370,9 @@ def test_an_item_from_the_future_is_nobodys_concern() -> None:
         assert found(result) == {kind: 1}
         assert result.batches["batch_start"].isna().all()
         assert result.verdict is Verdict.FAIL
-    skipped = integrity.reconcile(promise(), frame(ahead), frame(ahead), as_of=at(60), skip={"timeliness": "clock replaced"})
+    skipped = integrity.reconcile(
+        promise(), frame(ahead), frame(ahead), as_of=at(60), skip={"timeliness": "clock replaced"}
+    )
     assert found(skipped) == {"invalid": 1}
 
 
@@ -465,7 +469,9 @@ def test_a_summary_that_disagrees_with_the_rows(day: pl.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("forgotten", ["lost", "duplicate", "matched"])
-def test_books_that_do_not_balance_are_reported(day: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, forgotten: str) -> None:
+def test_books_that_do_not_balance_are_reported(
+    day: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, forgotten: str
+) -> None:
     """Whatever bug of ours miscounts: nothing may be reported then."""
     real = search.match
 
