@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from integrity.breaks import COUNTED, Case
+from integrity.breaks import COUNTED, Case, is_open
 from integrity.errors import BalanceError
 from integrity.search import Found
 from integrity.totals import BATCH, ControlTotals, add_frames
 
-__all__ = ["Compared", "assemble", "is_open"]
+__all__ = ["Compared", "assemble"]
 
 _SIDES = ("source", "destination")
 
@@ -42,15 +42,6 @@ class Compared:
     source: ControlTotals
     destination: ControlTotals
     exclusions: dict[tuple[str, str], int]
-
-
-def is_open(case: Case) -> pl.Expr:
-    """Whether a batch is open: its end and the grace period are not over as of the run. The untimed one never is."""
-    window, grace = case.contract.window, case.contract.grace
-    if window is None:
-        return pl.lit(False)
-    ends = pl.col(BATCH).map_elements(window.end_of, return_dtype=pl.Int64)
-    return (ends + grace > case.as_of).fill_null(False)
 
 
 def assemble(
@@ -94,6 +85,14 @@ def assemble(
     batches = batches.with_columns(is_open(case).alias("open"), _located(batches, unlocated, keys))
     batches = _recorded(batches, totals, recorded, case)
     _check(batches)
+    for of in frames:
+        missing = of.filter(pl.col("records") > 0).join(batches, on=keys, how="anti", nulls_equal=True)
+        if missing.height:
+            raise BalanceError(
+                f"{missing.height} batches that were read are not in the result, the first one starting at "
+                f"{missing[BATCH][0]}",
+                "run it again; if it persists, please report it with the contract",
+            )
     exclusions = {(side, name): n for side, of in zip(_SIDES, totals, strict=True) for name, n in of.exclusions.items()}
     return Compared(batches.sort(keys), pl.concat(histograms), totals[0], totals[1], exclusions)
 

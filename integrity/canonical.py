@@ -20,21 +20,15 @@ import pyarrow as pa
 
 from integrity.columns import Column, ColumnType
 from integrity.errors import StoreError
-from integrity.values import UNIT, UNREADABLE, Unreadable, canonical_value, instant, localise
+from integrity.timestamps import hide, localised, micros_of, parsed, scatter
+from integrity.values import UNIT, UNREADABLE, Unreadable, canonical_value, instant
 
-__all__ = ["ENCODING_VERSION", "Values", "check_readable", "encode", "read", "read_instants", "shown"]
+__all__ = ["ENCODING_VERSION", "Values", "check_readable", "encode", "flat", "read", "read_instants", "shown"]
 
 ENCODING_VERSION = 1
 SEPARATOR = "\x1f"
 _NUMBERS = pl.Series([str(i) for i in range(4096)], dtype=pl.String)
 _TRIMMED = " \t\n\v\f\r"  # U+0020 and U+0009-000D; str.strip() would take more, Polars' default others
-#: Between these years chrono-tz (Polars) and zoneinfo (Python) hold the same rules; outside, zoneinfo decides alone.
-_SAME_ZONES = (0, 2_145_916_800_000_000)  # 1970-01-01 .. 2038-01-01, microseconds
-
-_ISO_COMMON = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\.[0-9]{1,9})?"
-    r"(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])?$"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +86,7 @@ def read(array: pa.Array[Any], column: Column, zone: str | None = None) -> Value
     """
     if column.type is ColumnType.TIMESTAMP:
         return read_instants(array, column, zone)
-    array = _flat(array)
+    array = flat(array)
     kind = _kind(array.type)
     reader = _BULK.get((column.type, kind))
     if reader is None:
@@ -107,14 +101,14 @@ def read(array: pa.Array[Any], column: Column, zone: str | None = None) -> Value
 
 def read_instants(array: pa.Array[Any], column: Column, zone: str | None = None) -> Values:
     """Read a timestamp column; the result carries the instants too."""
-    array = _flat(array)
+    array = flat(array)
     kind = _kind(array.type)
     if kind == "timestamp":
-        us = _micros(array)
+        us = micros_of(array)
         if array.type.tz is None:
-            us = _localise(us, zone)
+            us = localised(us, zone)
     elif kind == "text":
-        us = _parse(_polars(array), zone)
+        us = parsed(_polars(array), zone)
     else:
         us = pl.Series([None if v is None else instant(v, zone) for v in array.to_pylist()], dtype=pl.Int64)
     unit = UNIT[column.unit]
@@ -124,7 +118,7 @@ def read_instants(array: pa.Array[Any], column: Column, zone: str | None = None)
     if us.null_count() == array.null_count:
         return Values(text, None, us)
     unreadable = us.is_null() & ~_nulls(array)
-    return Values(_scatter(text, unreadable, _raw(array, unreadable)), unreadable, us)
+    return Values(scatter(text, unreadable, _raw(array, unreadable)), unreadable, us)
 
 
 def shown(text: pl.Series, column: Column) -> pl.Series:
@@ -211,7 +205,7 @@ def _kind(type_: pa.DataType) -> str:
 _WITHOUT_VIEWS = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
 
 
-def _flat(array: pa.Array[Any]) -> pa.Array[Any]:
+def flat(array: pa.Array[Any]) -> pa.Array[Any]:
     """One contiguous array, without dictionaries and views, of which Arrow can take rows."""
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
@@ -250,15 +244,11 @@ def _blend(array: pa.Array[Any], column: Column, zone: str | None, fast: pl.Seri
     if good is None or (rest := ~good.fill_null(True)).sum() == 0:
         return Values(fast)
     slow = _one_by_one(array.take(pa.array(rest.arg_true().to_numpy())), column, zone)
-    text = _scatter(fast, rest, slow.text)
+    text = scatter(fast, rest, slow.text)
     if slow.unreadable is None:
         return Values(text)
     unreadable = pl.Series(np.zeros(len(array), dtype=bool))
     return Values(text, unreadable.scatter(rest.arg_true(), slow.unreadable))
-
-
-def _scatter(target: pl.Series, where: pl.Series, values: pl.Series) -> pl.Series:
-    return target.scatter(where.arg_true(), values)
 
 
 def _raw(array: pa.Array[Any], where: pl.Series) -> pl.Series:
@@ -343,7 +333,7 @@ def _bulk_float(array: pa.Array[Any], column: Column) -> tuple[pl.Series, pl.Ser
         pa.binary(8), len(bits), [None, pa.py_buffer(bits.astype(">f8").tobytes())]
     )
     text = _polars(words.cast(pa.binary())).bin.encode("hex")
-    return _hide(text, series.is_null()), None
+    return hide(text, series.is_null()), None
 
 
 def _bulk_binary(array: pa.Array[Any], column: Column) -> tuple[pl.Series, pl.Series | None]:
@@ -399,67 +389,6 @@ def _declared(text: pl.Series, column: Column) -> pl.Series:
         folded = text.str.to_lowercase()
         if rest.any():
             slow = pl.Series([value.casefold() for value in text.filter(rest).to_list()], dtype=pl.String)
-            folded = _scatter(folded, rest, slow)
+            folded = scatter(folded, rest, slow)
         text = folded
     return text
-
-
-# --- time -------------------------------------------------------------------------------------------------------------
-
-
-def _micros(array: pa.Array[Any]) -> pl.Series:
-    """Physical timestamps as microseconds (wall-clock ones if the type has no zone); nanoseconds are floored."""
-    unit = array.type.unit
-    ticks = _polars(array.view(pa.int64()))
-    if unit == "ns":
-        return ticks // 1000
-    factor = {"us": 1, "ms": 1_000, "s": 1_000_000}[unit]
-    if factor == 1:
-        return ticks
-    limit = (2**63 - 1) // factor
-    return _hide(ticks, ticks.abs() > limit) * factor
-
-
-def _localise(wall: pl.Series, zone: str | None) -> pl.Series:
-    """Local wall-clock microseconds to instants; null where there is none, or there are two."""
-    if zone is None:
-        return pl.Series([None] * len(wall), dtype=pl.Int64)
-    if zone in ("UTC", "Etc/UTC"):
-        return wall
-    first, last = _SAME_ZONES
-    common = ((wall >= first) & (wall < last)).fill_null(True)
-    near = _hide(wall, ~common).cast(pl.Datetime("us"))
-    frame = pl.DataFrame({"t": near}).select(
-        pl.col("t").dt.replace_time_zone(zone, ambiguous="null", non_existent="null").dt.convert_time_zone("UTC")
-    )
-    instants = frame.to_series().to_physical()
-    rest = ~common
-    if rest.any():
-        slow = pl.Series([localise(value, zone) for value in wall.filter(rest).to_list()], dtype=pl.Int64)
-        instants = _scatter(instants, rest, slow)
-    return instants
-
-
-def _parse(text: pl.Series, zone: str | None) -> pl.Series:
-    """ISO 8601 texts to instants; null where NULL or unreadable."""
-    common = text.str.contains(_ISO_COMMON) & ~text.str.starts_with("0000")  # a year 0 is none of Python's
-    zoned = text.str.contains(r"(?:Z|[+-][0-9]{2}:[0-9]{2})$")
-    shown = _hide(text, ~(common & zoned)).str.replace(" ", "T", literal=True)
-    us = shown.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", time_unit="us", time_zone="UTC", strict=False).to_physical()
-    naive = common & ~zoned
-    if naive.any():
-        local = _hide(text, ~naive).str.replace(" ", "T", literal=True)
-        wall = local.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False).to_physical()
-        us = us.zip_with(~naive.fill_null(False), _localise(wall, zone))
-    rest = (~common).fill_null(False)
-    if rest.any():
-        slow = pl.Series([instant(value, zone) for value in text.filter(rest).to_list()], dtype=pl.Int64)
-        us = _scatter(us, rest, slow)
-    return us
-
-
-def _hide(series: pl.Series, where: pl.Series) -> pl.Series:
-    """The series with nulls where ``where`` is true."""
-    if not where.any():
-        return series
-    return series.zip_with(~where.fill_null(False), pl.Series([None], dtype=series.dtype))

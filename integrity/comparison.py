@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
-from integrity.balance import Compared, assemble, is_open
-from integrity.breaks import COUNTED, Case, placed, remarked, wide
+from integrity.balance import Compared, assemble
+from integrity.breaks import COUNTED, Case, is_open, placed, remarked, wide
 from integrity.items import Reader
 from integrity.outcomes import Outcomes
 from integrity.passes import Measured, measure

@@ -194,7 +194,7 @@ class Reader:
             if batch.num_rows == 0:
                 continue
             by_name = dict(zip(batch.schema.names, batch.columns, strict=True))
-            chunk = _Chunk(self, {ours: by_name[self.theirs(ours)] for ours in columns}, columns)
+            chunk = _Chunk(self, {ours: canonical.flat(by_name[self.theirs(ours)]) for ours in columns}, columns)
             frame = chunk.frame(wanted, excluded)
             if frame is not None and frame.height:
                 yield frame

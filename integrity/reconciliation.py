@@ -14,16 +14,27 @@ import os
 import platform
 from collections.abc import Mapping
 from typing import Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
+from integrity.arguments import (
+    Instant,
+    bound_of,
+    by_side,
+    contract_of,
+    instant_of,
+    mapping_of,
+    not_judged,
+    side_of,
+    skips_of,
+    zones_of,
+)
 from integrity.balance import Compared
 from integrity.breaks import Case
 from integrity.canonical import ENCODING_VERSION
 from integrity.comparison import compare
-from integrity.contracts import Assertion, Contract, contract
-from integrity.errors import BalanceError, ContractError, UsageError, did_you_mean
+from integrity.contracts import Assertion, Contract
+from integrity.errors import BalanceError, UsageError, did_you_mean
 from integrity.items import Reader, Role, micros, moment
 from integrity.outcomes import Outcomes
 from integrity.passes import measure as measure_side
@@ -34,11 +45,8 @@ from integrity.spool import Log, Spool
 from integrity.stores import open_store
 from integrity.totals import BATCH, ControlTotals
 from integrity.verdicts import judge_batches, judge_run
-from integrity.windows import format_duration
 
 __all__ = ["measure", "reconcile"]
-
-Instant = dt.datetime | str | None
 
 
 def reconcile(
@@ -91,33 +99,33 @@ def reconcile(
         ('fail', [('corrupt', '2'), ('duplicate', '2'), ('lost', '3')])
     """
     progress = progress or Quiet()
-    promise = _contract(contract)
+    promise = contract_of(contract)
     started = dt.datetime.now(dt.UTC)
-    skips = _skips(promise, skip or {})
-    mapped = _sided(columns or {}, "columns", ("source", "destination", "outcomes"))
-    zones = _zones(_sided(timezone or {}, "timezone", ("source", "destination", "outcomes")))
+    skips = skips_of(promise, skip or {})
+    mapped = by_side(columns or {}, "columns", ("source", "destination", "outcomes"))
+    zones = zones_of(by_side(timezone or {}, "timezone", ("source", "destination", "outcomes")))
     if outcomes is not None and promise.outcomes is None:
         raise UsageError(f"contract {promise.name!r} accepts no outcomes", "add outcomes: {accept: [...]} to it")
-    begin, end = _bound(since, "since", promise), _bound(until, "until", promise)
+    begin, end = bound_of(since, "since", promise), bound_of(until, "until", promise)
     if begin is not None and end is not None and begin >= end:
         raise UsageError(
             f"since {moment(begin).isoformat()} is not before until {moment(end).isoformat()}", "swap them"
         )
     read_from = [started, *(side.read_at for side in (source, destination) if isinstance(side, ControlTotals))]
-    cut = min([micros(m) for m in read_from] + ([] if as_of is None else [_instant(as_of, "as_of")]))
+    cut = min([micros(m) for m in read_from] + ([] if as_of is None else [instant_of(as_of, "as_of")]))
     timely = promise.timeliness is not None and Assertion.TIMELINESS not in skips
-    absent = _absent(promise)
+    absent = not_judged(promise)
     case = Case(promise, cut, cut + (promise.clock.skew if promise.clock else 0) + 1, values, timely)
 
     sides: list[Reader | ControlTotals] = []
     roles: tuple[Role, Role] = ("source", "destination")
     for role, where in zip(roles, (source, destination), strict=True):
-        sides.append(_side(promise, role, where, case, mapped.get(role, {}), zones.get(role), begin, end))
+        sides.append(side_of(promise, role, where, case, mapped.get(role, {}), zones.get(role), begin, end))
     breaks = Log()
     with Outcomes(
         promise,
         None if outcomes is None else open_store(outcomes),
-        _text_mapping(mapped.get("outcomes", {})),
+        mapping_of(mapped.get("outcomes", {})),
         zones.get("outcomes"),
     ) as ended:
         progress.step("testing that planted breaks are found")
@@ -183,168 +191,20 @@ def measure(
     Raises:
         UsageError, ContractError, StoreError: as for :func:`reconcile`.
     """
-    promise = _contract(contract)
+    promise = contract_of(contract)
     if side not in ("source", "destination"):
         raise UsageError(f"there is no side {side!r}", did_you_mean(str(side), ["source", "destination"]))
     cut = micros(dt.datetime.now(dt.UTC))
     if as_of is not None:
-        cut = min(cut, _instant(as_of, "as_of"))
-    begin, end = _bound(since, "since", promise), _bound(until, "until", promise)
+        cut = min(cut, instant_of(as_of, "as_of"))
+    begin, end = bound_of(since, "since", promise), bound_of(until, "until", promise)
     case = Case(promise, cut, cut, values=False, timely=promise.timeliness is not None)
-    zones = _zones({side: timezone} if timezone else {})
-    reader = _side(promise, side, store, case, dict(columns or {}), zones.get(side), begin, end)
+    zones = zones_of({side: timezone} if timezone else {})
+    reader = side_of(promise, side, store, case, dict(columns or {}), zones.get(side), begin, end)
     if isinstance(reader, ControlTotals):
         return reader
     with Spool() as remarks:
         return measure_side(reader, remarks).totals
-
-
-# --- the caller's words
-# ------------------------------------------------------------------------------------------------
-
-
-def _contract(given: str | os.PathLike[str] | Contract) -> Contract:
-    promise = contract(given)
-    if promise.clock is not None and not promise.clock.carried:
-        raise ContractError(
-            f"contract {promise.name!r} has a clock that is not carried, which this version cannot compare",
-            "compare two snapshots without a clock, or carry the event time to the destination",
-        )
-    return promise
-
-
-def _side(
-    promise: Contract,
-    role: Role,
-    where: Any,
-    case: Case,
-    mapping: Any,
-    zone: str | None,
-    since: int | None,
-    until: int | None,
-) -> Reader | ControlTotals:
-    if isinstance(where, ControlTotals):
-        if where.contract_sha256 != promise.sha256:
-            raise ContractError(
-                f"the {role}'s totals are of contract {where.contract!r} ({where.contract_sha256[:12]}), not of this "
-                f"{promise.name!r} ({promise.sha256[:12]})",
-                "measure them again under this contract",
-            )
-        if where.side != role:
-            raise UsageError(f"totals of a {where.side} were given as the {role}", "swap the two sides")
-        if (where.since, where.until) != (since, until):
-            raise UsageError(
-                f"the {role}'s totals cover {_span(where.since, where.until)}, not {_span(since, until)}",
-                "ask for the same since and until",
-            )
-        return where
-    reader = Reader(
-        promise,
-        role,
-        open_store(where),
-        case.as_of,
-        mapping=_text_mapping(mapping),
-        zone=zone,
-        since=since,
-        until=until,
-        timely=case.timely,
-    )
-    reader.check()
-    return reader
-
-
-def _span(since: int | None, until: int | None) -> str:
-    ends = ["…" if us is None else moment(us).isoformat() for us in (since, until)]
-    return f"[{ends[0]}, {ends[1]})"
-
-
-def _text_mapping(mapping: Any) -> dict[str, str]:
-    if not isinstance(mapping, Mapping) or not all(
-        isinstance(k, str) and isinstance(v, str) for k, v in mapping.items()
-    ):
-        raise UsageError(
-            f"columns are a mapping of their names to ours, not {mapping!r}", "{'source': {'msg_id': 'message_id'}}"
-        )
-    ours = list(mapping.values())
-    for name in ours:
-        if ours.count(name) > 1:
-            raise UsageError(f"two columns are mapped to {name!r}", "map one of them")
-    return dict(mapping)
-
-
-def _sided(given: Mapping[str, Any], what: str, sides: tuple[str, ...]) -> dict[str, Any]:
-    for side in given:
-        if side not in sides:
-            raise UsageError(f"{what} of {side!r}: there is no such side", did_you_mean(str(side), sides))
-    return dict(given)
-
-
-def _zones(given: Mapping[str, str]) -> dict[str, str]:
-    for side, zone in given.items():
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-            raise UsageError(
-                f"there is no time zone {zone!r} for the {side}", "use an IANA name such as 'Asia/Seoul' or 'UTC'"
-            ) from None
-    return dict(given)
-
-
-def _skips(promise: Contract, given: Mapping[str, str]) -> dict[Assertion, str]:
-    skips = {}
-    for name, why in given.items():
-        if name not in [assertion.value for assertion in promise.assertions]:
-            known = [assertion.value for assertion in promise.assertions]
-            raise UsageError(f"contract {promise.name!r} promises no {name!r} to skip", did_you_mean(str(name), known))
-        if not isinstance(why, str) or not why.strip():
-            raise UsageError(
-                f"skipping {name} needs a reason, which is kept with the result", f"skip={{{name!r}: 'why'}}"
-            )
-        skips[Assertion(name)] = why
-    return skips
-
-
-def _instant(given: dt.datetime | str, what: str) -> int:
-    if isinstance(given, str):
-        try:
-            given = dt.datetime.fromisoformat(given)
-        except ValueError:
-            raise UsageError(f"{what} {given!r} is no ISO 8601 time", "write it as 2026-03-02T09:00:00+09:00") from None
-    if not isinstance(given, dt.datetime):
-        raise UsageError(f"{what} is a datetime or ISO 8601 text, not {given!r}", "give it its time and offset")
-    if given.utcoffset() is None:
-        raise UsageError(f"{what} {given.isoformat()} has no time zone", "write its offset, as in +09:00 or Z")
-    return micros(given)
-
-
-def _bound(given: Instant, what: str, promise: Contract) -> int | None:
-    if given is None:
-        return None
-    if promise.window is None:
-        raise UsageError(f"contract {promise.name!r} has no clock, so there is no {what}", "leave it out")
-    us = _instant(given, what)
-    if not promise.window.is_boundary(us):
-        start = promise.window.start_of(us)
-        near = f"{moment(start).isoformat()} or {moment(promise.window.end_of(start)).isoformat()}"
-        raise UsageError(
-            f"{what} {moment(us).isoformat()} is not on a boundary of the windows "
-            f"of {format_duration(promise.window.every)}",
-            f"ask for {near}",
-        )
-    return us
-
-
-def _absent(promise: Contract) -> dict[Assertion, str]:
-    """What a contract demands that this version cannot check: never better than unverified."""
-    absent = {}
-    if promise.authorization is not None:
-        absent[Assertion.AUTHORIZATION] = "authorization is not judged by this version"
-    if promise.validity:
-        absent[Assertion.VALIDITY] = "expectations under validity: are not run by this version"
-    if promise.seal is not None:
-        for assertion in (Assertion.COMPLETENESS, Assertion.ACCURACY):
-            absent[assertion] = "seal: merkle is not compared by this version; the totals stand against accident only"
-    return absent
 
 
 # --- what was found

@@ -21,12 +21,13 @@ from typing import Protocol, TypeVar
 import numpy as np
 import polars as pl
 
-from integrity.breaks import COUNTED, Case, match, suspects, wide
+from integrity.breaks import COUNTED, Case, is_open, wide
 from integrity.items import Reader
+from integrity.matching import match, suspects
 from integrity.outcomes import Outcomes
 from integrity.passes import Measured, fingerprints, look, newest
 from integrity.spool import KEY, Log, Sieve, Spool, together
-from integrity.totals import COUNTS, Tally, add_frames, subtract, subtract_histograms
+from integrity.totals import BATCH, COUNTS, Tally, add_frames, subtract, subtract_histograms
 
 __all__ = ["WAYS", "Found", "Progress", "Quiet", "Search", "Way", "at_once"]
 
@@ -226,10 +227,14 @@ class Search:
         if self.case.contract.latest_by is not None:
             column = self.case.contract.columns.get(self.case.contract.latest_by)
             rows = rows.filter(newest(column, rows, ["__identity", "__inside"]))
-        placed = rows.join(self.chosen, on=self.case.batch_columns, how="left", nulls_equal=True)
-        return placed.with_columns(
-            (pl.col("__open").is_not_null() & pl.col("__inside")).alias("__scope"), pl.col("__open").fill_null(False)
-        )
+        keys = self.case.batch_columns
+        # Also the batches that this run does not read may be open: what is theirs is for a later run.
+        open_ = rows.select(BATCH).unique().with_columns(is_open(self.case).alias("__open"))
+        chosen = self.chosen.select(*keys, pl.lit(True).alias("__chosen"))
+        placed = rows.join(chosen, on=keys, how="left", nulls_equal=True)
+        placed = placed.join(open_, on=BATCH, how="left", nulls_equal=True)
+        scope = pl.col("__chosen").fill_null(False) & pl.col("__inside")
+        return placed.with_columns(scope.alias("__scope")).drop("__chosen")
 
     def _found(
         self,

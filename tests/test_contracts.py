@@ -1,7 +1,5 @@
 """What does this pipeline promise? And is what cannot be meant refused, with the key and the way out?"""
 
-
-
 from __future__ import annotations
 
 import copy

@@ -11,6 +11,7 @@ import pytest
 
 import integrity
 from integrity import Assertion, Verdict
+from integrity.breaks import Case
 from tests.conftest import at, frame, message, promise
 
 
@@ -383,26 +384,38 @@ def test_a_store_that_fails_in_the_middle_makes_no_result(day: pl.DataFrame) -> 
 
 def test_the_self_test_can_fail(day: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     """A comparison that is blind to lost items must be noticed before its findings are believed."""
-    from integrity import breaks
+    from integrity import matching
 
-    real = breaks._status
+    real = matching._status
 
-    def blind(items: pl.DataFrame, case: breaks.Case) -> pl.DataFrame:
+    def blind(items: pl.DataFrame, case: Case) -> pl.DataFrame:
         return real(items, case).with_columns(pl.col("status").replace("lost", "accounted"))
 
-    monkeypatch.setattr(breaks, "_status", blind)
+    monkeypatch.setattr(matching, "_status", blind)
     with pytest.raises(integrity.SelfTestError, match="missed: lost"):
         integrity.reconcile(promise(), day, day)
 
 
 def test_a_summary_that_disagrees_raises(day: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    from integrity import breaks, reconciliation
+    from integrity import matching, reconciliation
 
     monkeypatch.setattr(reconciliation, "run_self_test", lambda *_: "not in this test")
-    real = breaks._counts
-    monkeypatch.setattr(breaks, "_counts", lambda *given: real(*given).with_columns(pl.col("matched") + 1))
+    real = matching._counts
+    monkeypatch.setattr(matching, "_counts", lambda *given: real(*given).with_columns(pl.col("matched") + 1))
     with pytest.raises(integrity.BalanceError, match="do not add up"):
         integrity.reconcile(promise(), day, day.head(29))
+
+
+def test_a_batch_that_vanishes_from_the_result_raises(day: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    from integrity import comparison, reconciliation
+
+    monkeypatch.setattr(reconciliation, "run_self_test", lambda *_: "not in this test")
+    real = comparison.assemble
+    monkeypatch.setattr(
+        comparison, "assemble", lambda totals, settled, *rest: real(totals, settled.head(settled.height - 1), *rest)
+    )
+    with pytest.raises(integrity.BalanceError, match="are not in the result"):
+        integrity.reconcile(promise(), day, day)
 
 
 def test_a_wholly_lost_batch_streams_its_breaks(day: pl.DataFrame, tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -105,9 +105,7 @@ def _plugged(plugins: list[EntryPoint], text: str) -> Store:
     except IntegrityError:
         raise
     except Exception as error:
-        raise StoreError(
-            f"{plugin.value}, which opens {plugin.name}: URLs, failed: {type(error).__name__}"
-        ) from error
+        raise StoreError(f"{plugin.value}, which opens {plugin.name}: URLs, failed: {type(error).__name__}") from error
     if not isinstance(store, Store):
         raise StoreError(f"what {plugin.value} opens is no store", "see integrity.stores.Store")
     return store

@@ -128,9 +128,7 @@ class FilesStore:
         return [file for file in files if len(files) == 1 or not file.format.rowless or not file.is_empty()]
 
     def _rowless(self) -> StoreError:
-        return StoreError(
-            f"{self.name} has no line, so nobody knows its columns", "is there a file with rows?"
-        )
+        return StoreError(f"{self.name} has no line, so nobody knows its columns", "is there a file with rows?")
 
 
 @dataclass(frozen=True)

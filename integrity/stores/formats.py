@@ -119,9 +119,7 @@ def _may_hold(parquet_file: Any, group: int, span: Span) -> bool:
         if offset is None:
             return True
         first, last = first - offset, last - offset
-    return any(
-        (start is None or start <= last) and (end is None or first < end) for start, end in span.intervals
-    )
+    return any((start is None or start <= last) and (end is None or first < end) for start, end in span.intervals)
 
 
 def _bounds(parquet_file: Any, group: int, column: str) -> tuple[int, int, bool] | None:

@@ -206,9 +206,7 @@ def _polars_errors(name: str) -> Iterator[None]:
 
 
 def _polars_batch(frame: Any) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays(
-        [_polars_array(series) for series in frame.iter_columns()], frame.columns
-    )
+    return pa.RecordBatch.from_arrays([_polars_array(series) for series in frame.iter_columns()], frame.columns)
 
 
 def _polars_schema(empty: Any) -> pa.Schema:
@@ -241,17 +239,13 @@ class _Pandas(FrameStore):
         is_object = sys.modules["pandas"].api.types.is_object_dtype
         places = [place for place, dtype in enumerate(empty.dtypes) if not is_object(dtype)]
         arrays = [_pandas_array(empty.iloc[:, place]) for place in places]
-        return pa.schema(
-            [(str(empty.columns[place]), array.type) for place, array in zip(places, arrays, strict=True)]
-        )
+        return pa.schema([(str(empty.columns[place]), array.type) for place, array in zip(places, arrays, strict=True)])
 
     def _slices(self, columns: Sequence[str], held: Sequence[str]) -> Iterator[pa.RecordBatch]:
         places = [list(held).index(name) for name in columns]  # by place: a label need not be text
         for start in range(0, len(self._table), CHUNK_ROWS):
             rows = self._table.iloc[start : start + CHUNK_ROWS]
-            yield pa.RecordBatch.from_arrays(
-                [_pandas_array(rows.iloc[:, place]) for place in places], list(columns)
-            )
+            yield pa.RecordBatch.from_arrays([_pandas_array(rows.iloc[:, place]) for place in places], list(columns))
 
 
 def _pandas_array(series: Any) -> pa.Array[Any]:

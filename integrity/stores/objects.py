@@ -242,9 +242,7 @@ def _datetime(value: datetime) -> _Read:
         return _null(value)
     offset = value.utcoffset()
     # Field by field: the arithmetic of pandas' Timestamps is not that of datetimes.
-    clock = datetime(
-        value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond
-    )
+    clock = datetime(value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond)
     microseconds = (clock - _EPOCH) // _MICROSECOND - (0 if offset is None else offset // _MICROSECOND)
     if not _FIRST <= microseconds <= _LAST:
         return _unreadable(value)

@@ -92,9 +92,7 @@ class _Local:
             if os.path.exists(self._path):
                 if os.path.isfile(self._path):
                     return {self._path}
-                raise StoreError(
-                    f"{self.show(self._path)} is neither a file nor a folder", "write it to a file first"
-                )
+                raise StoreError(f"{self.show(self._path)} is neither a file nor a folder", "write it to a file first")
             if glob.has_magic(self._path):
                 return self._glob()
         except OSError as error:
@@ -117,9 +115,7 @@ class _Local:
             elif _is_file(path):
                 found.append(path)
         if not found:
-            raise StoreError(
-                f"no file matches {_printable(self._given)}", "check the pattern and the current folder"
-            )
+            raise StoreError(f"no file matches {_printable(self._given)}", "check the pattern and the current folder")
         return _once(found)
 
     def _walk(self, root: str) -> Iterator[str]:
@@ -177,9 +173,7 @@ class _Remote:
             if extra is not None:
                 raise MissingExtraError(f"reading {schemes[-1]}:// URLs", extra) from None
             # What fsspec says here names packages and not the URL.
-            raise StoreError(
-                f"{schemes[-1]}:// URLs need a package that is not installed", str(error)
-            ) from None
+            raise StoreError(f"{schemes[-1]}:// URLs need a package that is not installed", str(error)) from None
         except Exception as error:
             raise StoreError(f"{self.location} cannot be opened: {self._safe(str(error))}") from None
 
@@ -208,9 +202,7 @@ class _Remote:
     def _walk(self, root: str) -> set[str]:
         root = root.rstrip("/") + "/"
         files: list[str] = self._fs.find(root)
-        return {
-            path for path in files if len(_visible(parts := path.removeprefix(root).split("/"))) == len(parts)
-        }
+        return {path for path in files if len(_visible(parts := path.removeprefix(root).split("/"))) == len(parts)}
 
     def _missing(self) -> StoreError:
         parent, _, name = self._path.rstrip("/").rpartition("/")
@@ -234,9 +226,7 @@ class _Remote:
 
     def stamp(self, path: str) -> tuple[object, ...]:
         info = self._fs.info(path)
-        return info["size"], *(
-            str(info.get(key)) for key in ("mtime", "created", "LastModified", "ETag", "etag")
-        )
+        return info["size"], *(str(info.get(key)) for key in ("mtime", "created", "LastModified", "ETag", "etag"))
 
     def problem(self, path: str, error: Exception) -> StoreError | None:
         # The libraries behind fsspec raise what they like.

@@ -129,9 +129,7 @@ class SqlStore:
             if self._table in names:
                 raise
             database = self.location.partition("#")[0]
-            raise StoreError(
-                f"no table {self.name!r} in {database}", did_you_mean(self._table, names)
-            ) from None
+            raise StoreError(f"no table {self.name!r} in {database}", did_you_mean(self._table, names)) from None
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[Connection]:
@@ -226,9 +224,7 @@ def _sqlite_open(url: URL) -> sqlite3.Connection:
     try:
         timeout = float(str(url.query.get("timeout", 5)))
     except ValueError:
-        raise StoreError(
-            "the timeout of a SQLite URL is no number", "write ?timeout=5 for 5 seconds"
-        ) from None
+        raise StoreError("the timeout of a SQLite URL is no number", "write ?timeout=5 for 5 seconds") from None
     return sqlite3.connect(
         f"{path.as_uri()}?mode=ro", uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
     )

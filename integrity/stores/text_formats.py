@@ -162,9 +162,7 @@ def _header(stream: pa.NativeFile, name: str) -> tuple[list[str], bytes]:
         except csv_module.Error as error:
             if block and len(start) < _LONGEST_HEADER:
                 continue
-            raise StoreError(
-                f"{name} has no header that can be read: {error}", "is it a CSV file?"
-            ) from error
+            raise StoreError(f"{name} has no header that can be read: {error}", "is it a CSV file?") from error
         rest = text.read().encode("latin-1")
         if rest or not block:
             break
@@ -299,9 +297,7 @@ def _object(line: str, where: str) -> dict[str, Any]:
     try:
         row = _EXACT.decode(line)
     except _RepeatedKeyError as error:
-        raise StoreError(
-            f"{where} has the key {error.args[0]!r} twice in one object", "write each key once"
-        ) from error
+        raise StoreError(f"{where} has the key {error.args[0]!r} twice in one object", "write each key once") from error
     except json.JSONDecodeError as error:
         raise StoreError(
             f"{where} is not JSON: {error.msg} at character {error.pos + 1}",
@@ -364,8 +360,6 @@ def _blocks(stream: pa.NativeFile, name: str) -> Iterator[bytes]:
             yield b"".join(pending)
             pending = [block[cut:]]
         elif len(pending) * _BLOCK > _LONGEST_ROW:
-            raise StoreError(
-                f"{name} has a line of more than {_LONGEST_ROW >> 20} MiB", "are its lines separated?"
-            )
+            raise StoreError(f"{name} has a line of more than {_LONGEST_ROW >> 20} MiB", "are its lines separated?")
     if rest := b"".join(pending):
         yield rest

@@ -178,9 +178,7 @@ def test_abandoned_passes_close_what_they_opened(name: str) -> None:
     stream.close()  # type: ignore[attr-defined]
     assert first.column("a")[0].as_py() == "0"  # what was handed over stays, though its file is closed
     # Where this process can see its open files.
-    handles = (
-        [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")] if os.path.isdir("/proc") else []
-    )
+    handles = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")] if os.path.isdir("/proc") else []
     assert os.path.abspath(path) not in [os.readlink(handle) for handle in handles if os.path.islink(handle)]
 
 
@@ -257,9 +255,7 @@ def test_what_is_not_there_is_named_with_what_is() -> None:
     assert problem("archive/mial.csv") == "there is no archive/mial.csv; did you mean 'mail.csv'?"
     assert problem("archve/mail.csv") == "there is no archve; did you mean 'archive'?"
     assert problem("archive/mail.csv/x").startswith("there is no archive/mail.csv")
-    assert problem(os.path.abspath("archive") + "/x.csv").startswith(
-        f"there is no {os.path.abspath('archive')}/x.csv"
-    )
+    assert problem(os.path.abspath("archive") + "/x.csv").startswith(f"there is no {os.path.abspath('archive')}/x.csv")
     assert "NUL" in problem("a\0b.csv")
 
 
@@ -370,17 +366,13 @@ def test_parquet_text_that_is_not_utf8_is_bytes() -> None:
 
 def test_a_parquet_page_that_rotted_is_found_where_it_has_a_checksum() -> None:
     table = pa.table({"a": list(range(1000))})
-    whole = bytearray(
-        parquet_bytes(table, write_page_checksum=True, compression="none", use_dictionary=False)
-    )
+    whole = bytearray(parquet_bytes(table, write_page_checksum=True, compression="none", use_dictionary=False))
     whole[2000] ^= 1
     assert "cannot be read to its end" in problem(write("rot.parquet", bytes(whole)))
 
 
 def test_parquet_dictionaries_and_uuids() -> None:
-    table = pa.table(
-        {"d": pa.array(["x", None]).dictionary_encode(), "u": pa.array([b"\0" * 16, None], pa.uuid())}
-    )
+    table = pa.table({"d": pa.array(["x", None]).dictionary_encode(), "u": pa.array([b"\0" * 16, None], pa.uuid())})
     pq.write_table(table, "types.parquet")
     (batch,) = FilesStore("types.parquet").stream(["d", "u"])
     assert batch.schema.types == [pa.string(), pa.uuid()]
@@ -429,9 +421,7 @@ def test_only_row_groups_of_the_span_are_read(unit: str, zone: str | None, offse
 
 def test_edges_are_exact_to_the_nanosecond() -> None:
     edge = micros(START)
-    table = pa.table(
-        {"at": pa.array([edge * 1000 - 1, edge * 1000, edge * 1000 + 1], pa.timestamp("ns", "UTC"))}
-    )
+    table = pa.table({"at": pa.array([edge * 1000 - 1, edge * 1000, edge * 1000 + 1], pa.timestamp("ns", "UTC"))})
     pq.write_table(table, "edges.parquet", row_group_size=1)
 
     def count(start: int | None, end: int | None) -> int:
@@ -469,9 +459,7 @@ def test_a_local_time_that_a_clock_change_made_ambiguous_is_always_read() -> Non
     new_york = [datetime(2024, 11, 3, 1, 30), datetime(2024, 3, 10, 2, 30), datetime(2024, 7, 1)]
     table = pa.table({"at": pa.array(new_york, pa.timestamp("us")), "n": range(3)})
     pq.write_table(table, "clock.parquet", row_group_size=1)
-    assert [
-        row["n"] for row in read("clock.parquet", "n", span=Span("at", ((0, 1),), "America/New_York"))
-    ] == [0, 1]
+    assert [row["n"] for row in read("clock.parquet", "n", span=Span("at", ((0, 1),), "America/New_York"))] == [0, 1]
 
 
 def test_times_out_of_all_years_are_always_read() -> None:
@@ -562,9 +550,7 @@ def test_csv_headers() -> None:
         {"a\n1": "1", 'b,"2': "2", "é": "3", "": "4"}
     ]
     assert read(write("l.csv", "\n\r\na,b\n1,2\n")) == [{"a": "1", "b": "2"}]
-    assert (
-        problem(write("d.csv", "a,b,a\n1,2,3\n")) == "column 'a' is there twice in d.csv; rename one of them"
-    )
+    assert problem(write("d.csv", "a,b,a\n1,2,3\n")) == "column 'a' is there twice in d.csv; rename one of them"
     assert "is empty: not even a header" in problem(write("x.csv", "\n\n"))
     assert "has no header that can be read" in problem(write("q.csv", 'a,"b\n1,2\n3,4\n'))
 
@@ -673,10 +659,7 @@ def test_json_lines_that_are_not_sound(line: str, says: str) -> None:
 
 
 def test_json_bytes_that_are_not_utf8() -> None:
-    assert (
-        problem(write("x.jsonl", b'{"a": 1}\n\n{"a": "\xff"}\n'))
-        == "x.jsonl line 3 is not UTF-8; write it as UTF-8"
-    )
+    assert problem(write("x.jsonl", b'{"a": 1}\n\n{"a": "\xff"}\n')) == "x.jsonl line 3 is not UTF-8; write it as UTF-8"
 
 
 def test_json_columns_are_those_of_the_first_chunk() -> None:
@@ -757,16 +740,12 @@ def test_fsspec_urls() -> None:
         memory.pipe(f"/urls/{name}", b"a\n" + name.encode() + b"\n")
     try:
         both = [{"a": "day/1.csv"}, {"a": "day/2.csv"}]
-        assert (
-            read("memory://urls/day") == read("memory://urls/day/*.csv") == read("memory://urls/**") == both
-        )
+        assert read("memory://urls/day") == read("memory://urls/day/*.csv") == read("memory://urls/**") == both
         assert read("memory://urls/day/1.csv") == both[:1]
         store = FilesStore("memory://urls/day")
         assert store.left_out == ("memory:///urls/day/note.txt",)
         assert (store.name, store.location) == ("day", "memory://urls/day")
-        assert problem("memory://urls/day/4.csv").startswith(
-            "there is no memory://urls/day/4.csv; did you mean"
-        )
+        assert problem("memory://urls/day/4.csv").startswith("there is no memory://urls/day/4.csv; did you mean")
         assert "no file matches" in problem("memory://urls/day/*.parquet")
         assert problem("memory://urls/day", "b").startswith("no column 'b' in memory:///urls/day/1.csv")
         list(store.stream(["a"]))
@@ -869,17 +848,13 @@ def test_what_pandas_and_polars_write_is_read() -> None:
     assert read("pandas.csv") == [{"a": "x", "b": "y\nz"}, {"a": None, "b": "w"}, {"a": '"', "b": "v"}]
 
 
-csv_text = st.text(
-    st.one_of(st.characters(exclude_categories=("Cs",)), st.sampled_from('\0\r\n",\x1a')), max_size=5
-)
+csv_text = st.text(st.one_of(st.characters(exclude_categories=("Cs",)), st.sampled_from('\0\r\n",\x1a')), max_size=5)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     rows=st.integers(1, 3).flatmap(
-        lambda width: st.lists(
-            st.lists(st.one_of(st.none(), csv_text), min_size=width, max_size=width), min_size=1
-        )
+        lambda width: st.lists(st.lists(st.one_of(st.none(), csv_text), min_size=width, max_size=width), min_size=1)
     ),
     end=st.sampled_from(["\n", "\r\n", "\r"]),
     closed=st.booleans(),
@@ -920,9 +895,7 @@ def test_csv_row_boundaries_are_found_though_quotation_marks_mislead() -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_csv_row_boundaries_are_found_wherever_a_block_ends(
-    end: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_csv_row_boundaries_are_found_wherever_a_block_ends(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
     one = end.join(["a", "x", '""', "", f'"y{end}"', "z", ""])
     two = end.join(["a,b", 'x,"1"', f'"{end}",', "", ',"""2"', ""])
     for block in range(1, 40):

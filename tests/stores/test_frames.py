@@ -115,9 +115,7 @@ def test_it_says_what_it_is() -> None:
 
 def test_in_pandas_nan_is_null_because_pandas_cannot_tell() -> None:
     assert column(pd.DataFrame({"a": [1.5, None, np.nan]})) == [1.5, None, None]
-    objects = pd.Series(
-        [float("nan"), None, pd.NA, pd.NaT, np.float32("nan"), Decimal("NaN"), "a", 1], dtype=object
-    )
+    objects = pd.Series([float("nan"), None, pd.NA, pd.NaT, np.float32("nan"), Decimal("NaN"), "a", 1], dtype=object)
     assert column(pd.DataFrame({"a": objects})) == [None] * 6 + ["a", "1"]
 
 

@@ -244,9 +244,7 @@ nasty_text = st.text(
     st.one_of(st.characters(), st.sampled_from("\0\x1a\x1f\r\n\"',\u2028\ufeff\U000e0001\U0010ffff")),
     max_size=8,
 )
-zones = st.sampled_from(
-    [None, UTC, ZoneInfo("UTC"), SEOUL, NEW_YORK, timezone(timedelta(minutes=-1, microseconds=1))]
-)
+zones = st.sampled_from([None, UTC, ZoneInfo("UTC"), SEOUL, NEW_YORK, timezone(timedelta(minutes=-1, microseconds=1))])
 scalars = st.one_of(
     st.none(),
     st.booleans(),
@@ -266,9 +264,7 @@ scalars = st.one_of(
 
 def expected_of(value: object, whole: list[object]) -> object:
     """What the module's docstring promises, written down a second time."""
-    numbers_and_text = all(
-        isinstance(v, (int, str)) and not isinstance(v, bool) for v in whole if v is not None
-    )
+    numbers_and_text = all(isinstance(v, (int, str)) and not isinstance(v, bool) for v in whole if v is not None)
     beyond = any(isinstance(v, int) and not -(2**63) <= v < 2**63 for v in whole)
     with_text = beyond or any(isinstance(v, str) for v in whole)
     if isinstance(value, int) and not isinstance(value, bool):

@@ -111,9 +111,7 @@ def test_databases() -> None:
 
 @pytest.mark.parametrize("path", ["gateway.db", "x/Gateway.SQLITE", "gateway.sqlite3"])
 def test_the_path_of_a_database_is_not_yet_a_table(path: str) -> None:
-    assert (
-        problem(path) == f"{path!r} is the path of a database, not of a table; write 'sqlite:///{path}#table'"
-    )
+    assert problem(path) == f"{path!r} is the path of a database, not of a table; write 'sqlite:///{path}#table'"
     assert problem(f"{path}#outbox").endswith(f"write 'sqlite:///{path}#outbox'")
     assert problem(Path(path)).endswith(f"write 'sqlite:///{path}#table'")
 
@@ -231,10 +229,7 @@ rows_of = st.lists(
 def told(rows: list[Row], **changed: Callable[[Any], object]) -> list[Row]:
     """The rows as a carrier tells them: NULL stays NULL, and what it changes, it changes so."""
     return [
-        {
-            name: changed[name](row[name]) if name in changed and row[name] is not None else row[name]
-            for name in NAMES
-        }
+        {name: changed[name](row[name]) if name in changed and row[name] is not None else row[name] for name in NAMES}
         for row in rows
     ]
 
@@ -301,9 +296,7 @@ def by_json_lines(rows: list[Row]) -> tuple[object, list[Row]]:
         plain["blob"] = None if row["blob"] is None else row["blob"].hex()
         plain["amount"] = None
         text = json.dumps(plain, ensure_ascii=len(str(row)) % 2 == 0)
-        return (
-            text if row["amount"] is None else text.replace('"amount": null', f'"amount": {row["amount"]:f}')
-        )
+        return text if row["amount"] is None else text.replace('"amount": null', f'"amount": {row["amount"]:f}')
 
     def number(value: float) -> object:
         """A finite one is a decimal, as it is written, if 76 digits are enough for that."""

@@ -125,16 +125,10 @@ def test_columns_and_tables_of_any_name() -> None:
 def test_a_missing_column_is_no_string_of_its_own_name() -> None:
     make("CREATE TABLE outbox (sentat, body)", "INSERT INTO outbox VALUES (1, 2)")
     # SQLite takes a quoted name that is no column for text, and would answer 'sent_at' for every row.
+    assert problem("sqlite:///gateway.db#outbox", "sent_at") == "no column 'sent_at' in outbox; did you mean 'sentat'?"
+    assert problem("sqlite:///gateway.db#outbox", "SENTAT").startswith("no column 'SENTAT' in outbox; did you mean")
     assert (
-        problem("sqlite:///gateway.db#outbox", "sent_at")
-        == "no column 'sent_at' in outbox; did you mean 'sentat'?"
-    )
-    assert problem("sqlite:///gateway.db#outbox", "SENTAT").startswith(
-        "no column 'SENTAT' in outbox; did you mean"
-    )
-    assert (
-        problem("sqlite:///gateway.db#main.outbox", "zz")
-        == "no column 'zz' in main.outbox; there are 'body', 'sentat'"
+        problem("sqlite:///gateway.db#main.outbox", "zz") == "no column 'zz' in main.outbox; there are 'body', 'sentat'"
     )
 
 
@@ -157,9 +151,7 @@ def test_a_missing_table_is_named_with_what_is_there() -> None:
     shown = f"sqlite:///{os.path.abspath('gateway.db')}"
     assert problem("sqlite:///gateway.db#outbx") == f"no table 'outbx' in {shown}; did you mean 'outbox'?"
     assert problem("sqlite:///gateway.db#snet") == f"no table 'snet' in {shown}; did you mean 'sent'?"
-    assert (
-        problem("sqlite:///gateway.db#zzz", "id") == f"no table 'zzz' in {shown}; there are 'outbox', 'sent'"
-    )
+    assert problem("sqlite:///gateway.db#zzz", "id") == f"no table 'zzz' in {shown}; there are 'outbox', 'sent'"
     assert "main.zzz" in problem("sqlite:///gateway.db#main.zzz")
     for url in ("sqlite:///gateway.db", "sqlite:///gateway.db#"):
         assert problem(url) == f"which table of {shown}? Add #name; there are 'outbox', 'sent'"
@@ -291,9 +283,7 @@ def test_a_write_ahead_log_in_a_folder_that_cannot_be_written_to() -> None:
     if is_root:
         os.seteuid(65534)
     try:
-        assert "has a write-ahead log, and its folder cannot be written to" in problem(
-            "sqlite:///gateway.db#t"
-        )
+        assert "has a write-ahead log, and its folder cannot be written to" in problem("sqlite:///gateway.db#t")
     finally:
         if is_root:
             os.seteuid(0)

@@ -1,0 +1,180 @@
+"""What did the caller mean?
+
+The arguments of :func:`integrity.reconcile` and :func:`integrity.measure` become contracts, readers, instants and time
+zones here, or a sentence that names what cannot be meant, and the way out.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from integrity.breaks import Case
+from integrity.contracts import Assertion, Contract, contract
+from integrity.errors import ContractError, UsageError, did_you_mean
+from integrity.items import Reader, Role, micros, moment
+from integrity.stores import open_store
+from integrity.totals import ControlTotals
+from integrity.windows import format_duration
+
+__all__ = [
+    "Instant",
+    "bound_of",
+    "by_side",
+    "contract_of",
+    "instant_of",
+    "mapping_of",
+    "not_judged",
+    "side_of",
+    "skips_of",
+    "zones_of",
+]
+
+Instant = dt.datetime | str | None
+
+
+def contract_of(given: str | os.PathLike[str] | Contract) -> Contract:
+    promise = contract(given)
+    if promise.clock is not None and not promise.clock.carried:
+        raise ContractError(
+            f"contract {promise.name!r} has a clock that is not carried, which this version cannot compare",
+            "compare two snapshots without a clock, or carry the event time to the destination",
+        )
+    return promise
+
+
+def side_of(
+    promise: Contract,
+    role: Role,
+    where: Any,
+    case: Case,
+    mapping: Any,
+    zone: str | None,
+    since: int | None,
+    until: int | None,
+) -> Reader | ControlTotals:
+    if isinstance(where, ControlTotals):
+        if where.contract_sha256 != promise.sha256:
+            raise ContractError(
+                f"the {role}'s totals are of contract {where.contract!r} ({where.contract_sha256[:12]}), not of this "
+                f"{promise.name!r} ({promise.sha256[:12]})",
+                "measure them again under this contract",
+            )
+        if where.side != role:
+            raise UsageError(f"totals of a {where.side} were given as the {role}", "swap the two sides")
+        if (where.since, where.until) != (since, until):
+            raise UsageError(
+                f"the {role}'s totals cover {_span(where.since, where.until)}, not {_span(since, until)}",
+                "ask for the same since and until",
+            )
+        return where
+    reader = Reader(
+        promise,
+        role,
+        open_store(where),
+        case.as_of,
+        mapping=mapping_of(mapping),
+        zone=zone,
+        since=since,
+        until=until,
+        timely=case.timely,
+    )
+    reader.check()
+    return reader
+
+
+def _span(since: int | None, until: int | None) -> str:
+    ends = ["…" if us is None else moment(us).isoformat() for us in (since, until)]
+    return f"[{ends[0]}, {ends[1]})"
+
+
+def mapping_of(mapping: Any) -> dict[str, str]:
+    if not isinstance(mapping, Mapping) or not all(
+        isinstance(k, str) and isinstance(v, str) for k, v in mapping.items()
+    ):
+        raise UsageError(
+            f"columns are a mapping of their names to ours, not {mapping!r}", "{'source': {'msg_id': 'message_id'}}"
+        )
+    ours = list(mapping.values())
+    for name in ours:
+        if ours.count(name) > 1:
+            raise UsageError(f"two columns are mapped to {name!r}", "map one of them")
+    return dict(mapping)
+
+
+def by_side(given: Mapping[str, Any], what: str, sides: tuple[str, ...]) -> dict[str, Any]:
+    for side in given:
+        if side not in sides:
+            raise UsageError(f"{what} of {side!r}: there is no such side", did_you_mean(str(side), sides))
+    return dict(given)
+
+
+def zones_of(given: Mapping[str, str]) -> dict[str, str]:
+    for side, zone in given.items():
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+            raise UsageError(
+                f"there is no time zone {zone!r} for the {side}", "use an IANA name such as 'Asia/Seoul' or 'UTC'"
+            ) from None
+    return dict(given)
+
+
+def skips_of(promise: Contract, given: Mapping[str, str]) -> dict[Assertion, str]:
+    skips = {}
+    for name, why in given.items():
+        if name not in [assertion.value for assertion in promise.assertions]:
+            known = [assertion.value for assertion in promise.assertions]
+            raise UsageError(f"contract {promise.name!r} promises no {name!r} to skip", did_you_mean(str(name), known))
+        if not isinstance(why, str) or not why.strip():
+            raise UsageError(
+                f"skipping {name} needs a reason, which is kept with the result", f"skip={{{name!r}: 'why'}}"
+            )
+        skips[Assertion(name)] = why
+    return skips
+
+
+def instant_of(given: dt.datetime | str, what: str) -> int:
+    if isinstance(given, str):
+        try:
+            given = dt.datetime.fromisoformat(given)
+        except ValueError:
+            raise UsageError(f"{what} {given!r} is no ISO 8601 time", "write it as 2026-03-02T09:00:00+09:00") from None
+    if not isinstance(given, dt.datetime):
+        raise UsageError(f"{what} is a datetime or ISO 8601 text, not {given!r}", "give it its time and offset")
+    if given.utcoffset() is None:
+        raise UsageError(f"{what} {given.isoformat()} has no time zone", "write its offset, as in +09:00 or Z")
+    return micros(given)
+
+
+def bound_of(given: Instant, what: str, promise: Contract) -> int | None:
+    if given is None:
+        return None
+    if promise.window is None:
+        raise UsageError(f"contract {promise.name!r} has no clock, so there is no {what}", "leave it out")
+    us = instant_of(given, what)
+    if not promise.window.is_boundary(us):
+        start = promise.window.start_of(us)
+        near = f"{moment(start).isoformat()} or {moment(promise.window.end_of(start)).isoformat()}"
+        raise UsageError(
+            f"{what} {moment(us).isoformat()} is not on a boundary of the windows "
+            f"of {format_duration(promise.window.every)}",
+            f"ask for {near}",
+        )
+    return us
+
+
+def not_judged(promise: Contract) -> dict[Assertion, str]:
+    """What a contract demands that this version cannot check: never better than unverified."""
+    absent = {}
+    if promise.authorization is not None:
+        absent[Assertion.AUTHORIZATION] = "authorization is not judged by this version"
+    if promise.validity:
+        absent[Assertion.VALIDITY] = "expectations under validity: are not run by this version"
+    if promise.seal is not None:
+        for assertion in (Assertion.COMPLETENESS, Assertion.ACCURACY):
+            absent[assertion] = "seal: merkle is not compared by this version; the totals stand against accident only"
+    return absent
