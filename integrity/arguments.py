@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,7 +17,9 @@ from integrity.breaks import Case
 from integrity.contracts import Assertion, Contract, contract
 from integrity.errors import ContractError, UsageError, did_you_mean
 from integrity.items import Reader, Role, micros, moment
+from integrity.remote import Pushdown, offered
 from integrity.stores import open_store
+from integrity.stores.base import SearchableStore
 from integrity.totals import ControlTotals
 from integrity.windows import format_duration
 
@@ -55,6 +58,8 @@ def side_of(
     zone: str | None,
     since: int | None,
     until: int | None,
+    pushdown: Pushdown = "never",
+    hindrance: str = "",
 ) -> Reader | ControlTotals:
     if isinstance(where, ControlTotals):
         if where.contract_sha256 != promise.sha256:
@@ -83,6 +88,10 @@ def side_of(
         timely=case.timely,
     )
     reader.check()
+    reader = offered(reader, pushdown, hindrance)
+    if isinstance(reader.store, SearchableStore):
+        fields = [reader.field(name) for name in promise.identity]
+        reader = replace(reader, searchable=reader.store.finds(fields))
     return reader
 
 

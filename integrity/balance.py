@@ -35,6 +35,7 @@ class Compared:
         source: The source's totals as first read.
         destination: The destination's.
         exclusions: Side and name to how many items were left out.
+        hows: How the source and the destination were read, in words.
     """
 
     batches: pl.DataFrame
@@ -42,6 +43,7 @@ class Compared:
     source: ControlTotals
     destination: ControlTotals
     exclusions: dict[tuple[str, str], int]
+    hows: tuple[str, ...] = ()
 
 
 def assemble(
@@ -52,6 +54,7 @@ def assemble(
     remarks: pl.DataFrame,
     recorded: Sequence[str],
     case: Case,
+    hows: tuple[str, ...],
 ) -> Compared:
     """Put a comparison together, and check its balance.
 
@@ -63,6 +66,7 @@ def assemble(
         remarks: What was said of items in batches that agreed, ``COUNTED``.
         recorded: The sides of which only totals were given.
         case: What is judged, and when.
+        hows: How both sides were read.
 
     Raises:
         BalanceError: the counts do not add up. A bug of ours: nothing may be reported.
@@ -94,7 +98,7 @@ def assemble(
                 "run it again; if it persists, please report it with the contract",
             )
     exclusions = {(side, name): n for side, of in zip(_SIDES, totals, strict=True) for name, n in of.exclusions.items()}
-    return Compared(batches.sort(keys), pl.concat(histograms), totals[0], totals[1], exclusions)
+    return Compared(batches.sort(keys), pl.concat(histograms), totals[0], totals[1], exclusions, hows)
 
 
 def _of(frame: pl.DataFrame, batches: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:

@@ -6,6 +6,7 @@ search goes, and how its findings are put together and balanced, is known in the
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 import polars as pl
@@ -44,11 +45,14 @@ def compare(
     """
     keys = case.batch_columns
     sieve = outcomes.accepted
-    with Spool() as source_remarks, Spool() as destination_remarks:
+    named = [isinstance(side, Reader) and side.searchable for side in (source, destination)]
+    with contextlib.ExitStack() as stack:
+        source_remarks, destination_remarks = stack.enter_context(Spool()), stack.enter_context(Spool())
+        identities = [stack.enter_context(Spool()) if any(named) else None for _ in named]
         progress.step("reading both sides for their control totals")
         measured = at_once(
-            lambda tick: _measured(source, source_remarks, sieve, tick),
-            lambda tick: _measured(destination, destination_remarks, None, tick),
+            lambda tick: _measured(source, source_remarks, sieve, identities[0], tick),
+            lambda tick: _measured(destination, destination_remarks, None, identities[1], tick),
             progress,
         )
         totals = [m.totals for m in measured]
@@ -62,24 +66,30 @@ def compare(
             )
             differing = pl.concat([differing, present])
         found = None
-        if isinstance(source, Reader) and isinstance(destination, Reader) and differing.height:
+        here, there = (side.reader for side in measured)  # which may pull by now what it could not push down
+        if here is not None and there is not None and differing.height:
             chosen = differing.select(*keys, pl.col("open").alias("__open"))
-            search = Search(source, destination, outcomes, case, chosen, measured, breaks, progress)
+            search = Search(here, there, outcomes, case, chosen, measured, breaks, progress)
             found = next(filter(None, (way(search) for way in ways)))
         settled = agree.join(differing, on=keys, how="anti", nulls_equal=True)
         remarks = _remark(source_remarks, destination_remarks, settled, case, breaks)
     recorded = [
         side for side, of in (("source", source), ("destination", destination)) if isinstance(of, ControlTotals)
     ]
-    return assemble(totals, settled, None if located else differing, found, remarks, recorded, case)
+    hows = tuple("recorded earlier" if side.reader is None else side.reader.how for side in measured)
+    return assemble(totals, settled, None if located else differing, found, remarks, recorded, case, hows)
 
 
 def _measured(
-    side: Reader | ControlTotals, remarks: Spool, sieve: Sieve | None, tick: Callable[[int], None]
+    side: Reader | ControlTotals,
+    remarks: Spool,
+    sieve: Sieve | None,
+    identities: Spool | None,
+    tick: Callable[[int], None],
 ) -> Measured:
     if isinstance(side, ControlTotals):
         return Measured(side, remarks)
-    return measure(side, remarks, outcomes=sieve, progress=tick)
+    return measure(side, remarks, outcomes=sieve, identities=identities, progress=tick)
 
 
 def _agreement(source: ControlTotals, destination: ControlTotals, case: Case) -> pl.DataFrame:

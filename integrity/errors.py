@@ -11,9 +11,11 @@ from collections.abc import Iterable
 
 __all__ = [
     "BalanceError",
+    "ConnectionLostError",
     "ContractError",
     "IntegrityError",
     "MissingExtraError",
+    "PushdownError",
     "SelfTestError",
     "StoreError",
     "UsageError",
@@ -53,6 +55,14 @@ class ContractError(UsageError):
 
 class StoreError(IntegrityError):
     """A store cannot be reached, found or read, or does not hold what the contract names."""
+
+
+class ConnectionLostError(StoreError):
+    """A database went away while it was read. The pass is read again from its start, a few times, before this is said."""
+
+
+class PushdownError(StoreError):
+    """A database cannot compute these control totals exactly. Nothing is guessed: the rows can be pulled instead."""
 
 
 class MissingExtraError(IntegrityError, ImportError):

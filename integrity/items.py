@@ -23,7 +23,7 @@ from integrity.columns import Column, ColumnType
 from integrity.contracts import Contract, Exclusion
 from integrity.errors import StoreError, UsageError, did_you_mean
 from integrity.spool import KEY, Sieve
-from integrity.stores.base import Span, Store, TypedStore
+from integrity.stores.base import Field, Pushed, SearchableStore, Span, Store, TypedStore
 from integrity.totals import BATCH
 from integrity.values import EPOCH, canonical_value
 
@@ -79,6 +79,10 @@ class Reader:
         since: First instant, microseconds; ``None`` is open.
         until: First instant no longer asked for.
         timely: Whether the destination's processed time is needed, or used only if it is there.
+        pushed: How the store totals its own items; ``None`` where its rows are pulled.
+        how: How it is read, and why so, in words.
+        strict: Whether pulling instead is not wanted.
+        searchable: Whether the store finds rows by their identity.
     """
 
     contract: Contract
@@ -90,6 +94,10 @@ class Reader:
     since: int | None = None
     until: int | None = None
     timely: bool = False
+    pushed: Pushed | None = None
+    how: str = "pulled"
+    strict: bool = False
+    searchable: bool = False
 
     # --- the columns ---------------------------------------------------------------------------------------------
 
@@ -140,7 +148,7 @@ class Reader:
                 columns.setdefault(clock.changed.name, Column(type=ColumnType.TIMESTAMP, unit=clock.changed.unit))
             if clock.processed is not None and self.role == "destination" and (self.timely or self.has_processed):
                 columns.setdefault(clock.processed.name, Column(type=ColumnType.TIMESTAMP, unit=clock.processed.unit))
-        for exclusion in self._exclusions:
+        for exclusion in self.exclusions:
             for name in exclusion.where:
                 columns.setdefault(name, _TEXT)
         return columns
@@ -154,7 +162,7 @@ class Reader:
         return self.theirs(clock.processed.name) in self.store.columns()
 
     @property
-    def _exclusions(self) -> tuple[Exclusion, ...]:
+    def exclusions(self) -> tuple[Exclusion, ...]:
         return tuple(e for e in self.contract.exclude if e.side in (self.role, "both"))
 
     def theirs(self, ours: str) -> str:
@@ -164,6 +172,18 @@ class Reader:
     def batch_columns(self) -> list[str]:
         """The columns that say which batch a row is of: the partition, then the window."""
         return [*self.contract.partition, BATCH]
+
+    def field(self, name: str) -> Field:
+        """One of the needed columns, as the store has it."""
+        return Field(self.theirs(name), self.needed[name])
+
+    def allowed(self, name: str, values: Sequence[object]) -> list[str | None]:
+        """The canonical values of what an exclusion allows for a column."""
+        column = self.needed[name]
+        texts = [canonical_value(value, column, self.zone) for value in values]
+        if column.type is ColumnType.TEXT:
+            return canonical.read(pa.array(texts, pa.string()), column).text.to_list()
+        return texts
 
     # --- the rows --------------------------------------------------------------------------------------------------
 
@@ -186,9 +206,32 @@ class Reader:
             ``__future``, ``__invalid`` (reasons, or null), ``__unproven``, ``__a.<amount>``, ``__revision``, and with
             ``content`` the values of each content column under ``__c.<name>``.
         """
+        return self.framed(self.store.stream(self.asked, self.span(wanted)), wanted, excluded, progress)
+
+    def found(
+        self, identities: pl.DataFrame, wanted: Slice, progress: Callable[[int], None] | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """Yield, as :meth:`frames` does, the rows of some identities, which a searchable store is asked for by name."""
+        assert isinstance(self.store, SearchableStore)
+        fields = [self.field(name) for name in self.contract.identity]
+        table = identities.select(*self.contract.identity).to_arrow()
+        return self.framed(self.store.find(self.asked, fields, table), wanted, None, progress)
+
+    @property
+    def asked(self) -> list[str]:
+        """The columns that are asked of the store, by its own names."""
+        return list(dict.fromkeys(self.theirs(name) for name in self.needed))
+
+    def framed(
+        self,
+        batches: Iterator[pa.RecordBatch],
+        wanted: Slice,
+        excluded: Callable[[str, pl.DataFrame], None] | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[pl.DataFrame]:
+        """Turn rows as the store yields them into the frames of :meth:`frames`."""
         columns = self.needed
-        theirs = [self.theirs(name) for name in columns]
-        for batch in self.store.stream(list(dict.fromkeys(theirs)), self._span(wanted)):
+        for batch in batches:
             if progress is not None:
                 progress(batch.num_rows)
             if batch.num_rows == 0:
@@ -204,7 +247,7 @@ class Reader:
         columns = self.needed
         return _Chunk(self, {name: pa.array([], pa.string()) for name in columns}, columns).whole(wanted)
 
-    def _span(self, wanted: Slice) -> Span | None:
+    def span(self, wanted: Slice) -> Span | None:
         clock = self.contract.clock
         if clock is None or clock.event.unit != "us":  # flooring may move an instant across a boundary
             return None
@@ -320,7 +363,7 @@ class _Chunk:
         return pl.DataFrame([*(self.values(n).text.alias(n) for n in contract.partition), starts.alias(BATCH)])
 
     def _exclude(self, excluded: Callable[[str, pl.DataFrame], None] | None) -> None:
-        for exclusion in self.reader._exclusions:
+        for exclusion in self.reader.exclusions:
             out = pl.Series([True]).new_from_index(0, self.height)
             for name, allowed in exclusion.where.items():
                 out &= self._is_one_of(name, allowed)
@@ -332,11 +375,8 @@ class _Chunk:
                 return
 
     def _is_one_of(self, name: str, allowed: Sequence[object]) -> pl.Series:
-        column, text = self.types[name], self.values(name).text
-        wanted = pl.Series([canonical_value(v, column, self.reader.zone) for v in allowed], dtype=pl.String)
-        if column.type is ColumnType.TEXT:
-            wanted = canonical.read(pa.array(wanted.to_list(), pa.string()), column).text
-        return text.is_in(wanted.implode(), nulls_equal=True)
+        wanted = pl.Series(self.reader.allowed(name, allowed), dtype=pl.String)
+        return self.values(name).text.is_in(wanted.implode(), nulls_equal=True)
 
     # --- what each row is
     # ----------------------------------------------------------------------------------------------

@@ -7,21 +7,28 @@ and the same three of the other, are all that a reconciliation reads.
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from integrity import remote
+from integrity.errors import ConnectionLostError, PushdownError, StoreError
 from integrity.items import Reader, Slice
 from integrity.latency import FLAGS, with_latency
 from integrity.spool import KEY, PREFIX_BITS, Sieve, Spool
 from integrity.totals import BATCH, ControlTotals, Tally
 
-__all__ = ["Measured", "fingerprints", "look", "measure", "newest"]
+__all__ = ["Measured", "again", "fingerprints", "look", "measure", "newest"]
 
 Progress = Callable[[int], None]
+_T = TypeVar("_T")
+#: Seconds to wait before a pass is read again whose connection was dropped; then it is given up.
+_PAUSES = (0.5, 2.0, 5.0)
 
 
 @dataclass
@@ -36,6 +43,8 @@ class Measured:
             identities two sides differ, before anything is read again.
         flagged: The identities that have to be looked at whatever the other side holds, besides those with remarks: an
             outcome, a missing digest, a repetition.
+        reader: How the side is read from here on; ``None`` where only its totals were given.
+        identities: The identity of every item, where a side can be asked for some of them.
     """
 
     totals: ControlTotals
@@ -43,6 +52,32 @@ class Measured:
     accounted: pl.DataFrame | None = None
     prefixes: npt.NDArray[np.uint64] | None = None
     flagged: Sieve = field(default_factory=Sieve)
+    reader: Reader | None = None
+    identities: Spool | None = None
+
+
+def again(work: Callable[[], _T], *spools: Spool) -> _T:
+    """Read a pass, and read it again from its start if the connection was dropped on the way.
+
+    Args:
+        work: The pass.
+        spools: What it fills, emptied before it starts anew.
+
+    Raises:
+        StoreError: as the pass does; the connection was dropped, or could not be had again, time after time.
+    """
+    lost = False
+    for pause in (*_PAUSES, None):
+        try:
+            return work()
+        except StoreError as error:
+            lost = lost or isinstance(error, ConnectionLostError)
+            if not lost or pause is None:
+                raise
+        for spool in spools:
+            spool.clear()
+        time.sleep(pause)
+    raise AssertionError("the last attempt returns or raises")
 
 
 @dataclass
@@ -67,16 +102,64 @@ class _Repeats:
 
 
 def measure(
-    reader: Reader, remarks: Spool, *, outcomes: Sieve | None = None, progress: Progress | None = None
+    reader: Reader,
+    remarks: Spool,
+    *,
+    outcomes: Sieve | None = None,
+    identities: Spool | None = None,
+    progress: Progress | None = None,
 ) -> Measured:
-    """Read one side for its control totals.
+    """Read one side for its control totals, or let it total its own items.
 
     Args:
         reader: The side.
         remarks: Where the rows wait of which something has to be said.
         outcomes: Identities for which an outcome is accepted; batches that hold one are named.
+        identities: Where the identity of every item waits, if anybody will ask for some.
         progress: Called with numbers of rows read.
+
+    Raises:
+        StoreError: the store cannot be read; or it was to total its own items, and nothing else, and cannot.
     """
+    spools = [spool for spool in (remarks, identities) if spool is not None]
+    if reader.pushed is not None:
+        try:
+            return again(lambda: _totalled(reader, remarks), *spools)
+        except PushdownError as error:
+            if reader.strict:
+                raise
+            remarks.clear()
+            reader = replace(reader, pushed=None, how=f"pulled: {error.problem}")
+    return again(lambda: _read(reader, remarks, outcomes, identities, progress), *spools)
+
+
+def _totalled(reader: Reader, remarks: Spool) -> Measured:
+    """Let the store total its own items; what has to be said of some of them, their rows say."""
+    contract, read_at = reader.contract, dt.datetime.now(dt.UTC)
+    frame, histogram, exclusions = remote.totals(reader)
+    remarks.add(_timed(reader, reader.blank(Slice())))
+    if frame.select(pl.sum_horizontal("invalid", "late", "skewed").sum()).item():
+        for rows in remote.remarks(reader):
+            rows = _timed(reader, rows)
+            remarks.add(rows.filter(_said(rows)))
+    repeats = remote.repeats(reader) if reader.role == "source" and contract.unique else None
+    if repeats is not None:
+        twice = repeats.with_columns(pl.lit(True).alias("twice"))
+        frame = frame.drop("repeats").join(twice, on=reader.batch_columns, how="left", nulls_equal=True)
+        frame = frame.with_columns(pl.col("twice").fill_null(False).alias("repeats")).drop("twice")
+    totals = _control_totals(reader, read_at, frame, histogram, exclusions)
+    return Measured(totals, remarks, reader=reader)
+
+
+def _said(rows: pl.DataFrame) -> pl.Expr:
+    """Whether something has to be said of a row whatever the other side holds."""
+    said = pl.col("__invalid").is_not_null()
+    return said | pl.col("__late") | pl.col("__skewed") if "__latency" in rows.columns else said
+
+
+def _read(
+    reader: Reader, remarks: Spool, outcomes: Sieve | None, identities: Spool | None, progress: Progress | None
+) -> Measured:
     contract = reader.contract
     read_at = dt.datetime.now(dt.UTC)
     tally, flagged = Tally(contract), Sieve()
@@ -88,11 +171,11 @@ def measure(
         repeats = _Repeats(reader.batch_columns, waiting)
         for frame in population(reader, Slice(), tally, progress):
             tally.add(frame)
-            said = pl.col("__invalid").is_not_null()
             if "__latency" in frame.columns:
                 tally.add_times(frame)
-                said |= pl.col("__late") | pl.col("__skewed")
-            remarks.add(frame.filter(said))
+            remarks.add(frame.filter(_said(frame)))
+            if identities is not None:
+                identities.add(frame.select(KEY, *contract.identity))
             flagged.add(frame.filter("__unproven")[KEY])
             leading = frame[KEY].to_numpy() >> np.uint64(64 - PREFIX_BITS)
             for word in (0, 1):
@@ -107,7 +190,16 @@ def measure(
         if repeated is not None:
             flagged.add(repeated[KEY])
         frame, histogram = tally.finish(repeated)
-    totals = ControlTotals(
+    totals = _control_totals(reader, read_at, frame, histogram, dict(tally.exclusions))
+    ended = pl.concat(accounted).unique() if accounted else None
+    return Measured(totals, remarks, ended, prefixes, flagged, reader, identities)
+
+
+def _control_totals(
+    reader: Reader, read_at: dt.datetime, frame: pl.DataFrame, histogram: pl.DataFrame, exclusions: dict[str, int]
+) -> ControlTotals:
+    contract = reader.contract
+    return ControlTotals(
         contract=contract.name,
         contract_version=contract.version,
         contract_sha256=contract.sha256,
@@ -119,16 +211,16 @@ def measure(
         as_of=reader.as_of,
         frame=frame,
         histogram=histogram,
-        exclusions=dict(tally.exclusions),
+        exclusions=exclusions,
         since=reader.since,
         until=reader.until,
     )
-    return Measured(totals, remarks, pl.concat(accounted).unique() if accounted else None, prefixes, flagged)
 
 
 def population(reader: Reader, wanted: Slice, tally: Tally, progress: Progress | None) -> Iterator[pl.DataFrame]:
     """Yield the items of a pass less what the contract excludes and what is superseded, which ``tally`` counts."""
-    frames = reader.frames(wanted, tally.left_out, progress)
+    there = reader.pushed is not None and not wanted.content
+    frames = (remote.frames if there else Reader.frames)(reader, wanted, tally.left_out, progress)
     frames = (_timed(reader, frame) for frame in frames)
     if reader.contract.latest_by is None:
         yield from frames
@@ -172,11 +264,25 @@ def _numeric_order(digits: pl.Expr) -> pl.Expr:
 
 
 def fingerprints(
-    reader: Reader, batches: pl.DataFrame, spool: Spool, tally: Tally, progress: Progress | None = None
-) -> None:
-    """Read the rows of some batches again, as fingerprints only: what is needed to tell which identities differ."""
+    reader: Reader, batches: pl.DataFrame, spool: Spool, named: bool, progress: Progress | None = None
+) -> Tally:
+    """Read the rows of some batches again, as fingerprints only: what is needed to tell which identities differ.
+
+    Args:
+        reader: The side.
+        batches: Which ones.
+        spool: Where the rows wait.
+        named: Whether the identities themselves will be asked for, and not only their hashes.
+        progress: Called with numbers of rows read.
+
+    Returns:
+        What was left out.
+    """
+    tally = Tally(reader.contract)
     amounts = [f"__a.{name}" for name in reader.contract.amounts]
     names = [KEY, *reader.batch_columns, "__w0", "__w1", *amounts, "__invalid", "__unproven"]
+    if named:
+        names += [name for name in reader.contract.identity if name not in names]
     # With revisions, the newest one may lie in another batch: then all batches have to be read again.
     wanted = Slice() if reader.contract.latest_by else Slice(batches=batches)
     spool.add(_fingerprint_columns(_timed(reader, reader.blank(wanted)), names))
@@ -184,17 +290,32 @@ def fingerprints(
         if reader.contract.latest_by:
             frame = frame.join(batches, on=reader.batch_columns, how="semi", nulls_equal=True)
         spool.add(_fingerprint_columns(frame, names))
+    return tally
 
 
 def _fingerprint_columns(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     return frame.select(names + (["__latency", *FLAGS] if "__latency" in frame.columns else []))
 
 
-def look(reader: Reader, keys: Sieve, spool: Spool, progress: Progress | None = None) -> None:
-    """Read the rows of some identities with all their columns, wherever in time they lie."""
+def look(
+    reader: Reader, keys: Sieve, spool: Spool, identities: pl.DataFrame | None, progress: Progress | None = None
+) -> None:
+    """Read the rows of some identities with all their columns, wherever in time they lie.
+
+    Args:
+        reader: The side.
+        keys: Which identities, by hash.
+        spool: Where the rows wait.
+        identities: The same by name, if they are so few that a store which can is asked for them.
+        progress: Called with numbers of rows read.
+    """
     wanted = Slice(keys=keys, content=True, bounded=False)
     spool.add(_timed(reader, reader.blank(wanted)).with_columns(pl.lit(True).alias("__inside")))
-    for frame in reader.frames(wanted, None, progress):
+    if identities is not None and reader.searchable:
+        frames = reader.found(identities, wanted, progress)
+    else:
+        frames = reader.frames(wanted, None, progress)
+    for frame in frames:
         event = pl.col("__event")
         inside = pl.lit(True)
         if reader.since is not None:

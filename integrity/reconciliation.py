@@ -12,7 +12,7 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import polars as pl
@@ -38,11 +38,13 @@ from integrity.errors import BalanceError, UsageError, did_you_mean
 from integrity.items import Reader, Role, micros, moment
 from integrity.outcomes import Outcomes
 from integrity.passes import measure as measure_side
+from integrity.remote import Pushdown, pushdown_of
 from integrity.result import Result, SideRead, batch_frame, total_counts
 from integrity.search import Progress, Quiet
 from integrity.selftest import run_self_test
 from integrity.spool import Log, Spool
 from integrity.stores import open_store
+from integrity.stores.base import LaggingStore
 from integrity.totals import BATCH, ControlTotals
 from integrity.verdicts import judge_batches, judge_run
 
@@ -61,6 +63,7 @@ def reconcile(
     skip: Mapping[str, str] | None = None,
     columns: Mapping[str, Mapping[str, str]] | None = None,
     timezone: Mapping[str, str] | None = None,
+    pushdown: str = "auto",
     values: bool = False,
     progress: Progress | None = None,
 ) -> Result:
@@ -77,6 +80,8 @@ def reconcile(
         skip: Promises left out on purpose, and why: ``{"timeliness": "clock replaced on the 3rd"}``.
         columns: For ``source``, ``destination`` and ``outcomes``: their column names to ours.
         timezone: For each of them, how to read naive timestamps: ``{"destination": "Asia/Seoul"}``.
+        pushdown: Whether databases total their own items, so that only totals travel: ``auto`` (where their rows would
+            cross a network, and where they can to the last bit), ``always`` (or the run is refused) or ``never``.
         values: Show the differing values of corrupt items; they may be private.
         progress: Hears what a long run is doing.
 
@@ -111,7 +116,9 @@ def reconcile(
         raise UsageError(
             f"since {moment(begin).isoformat()} is not before until {moment(end).isoformat()}", "swap them"
         )
-    read_from = [started, *(side.read_at for side in (source, destination) if isinstance(side, ControlTotals))]
+    mode = pushdown_of(pushdown)
+    stores = [side if isinstance(side, ControlTotals) else open_store(side) for side in (source, destination)]
+    read_from = [side.read_at if isinstance(side, ControlTotals) else started - _lag(side) for side in stores]
     cut = min([micros(m) for m in read_from] + ([] if as_of is None else [instant_of(as_of, "as_of")]))
     timely = promise.timeliness is not None and Assertion.TIMELINESS not in skips
     absent = not_judged(promise)
@@ -119,8 +126,12 @@ def reconcile(
 
     sides: list[Reader | ControlTotals] = []
     roles: tuple[Role, Role] = ("source", "destination")
-    for role, where in zip(roles, (source, destination), strict=True):
-        sides.append(side_of(promise, role, where, case, mapped.get(role, {}), zones.get(role), begin, end))
+    for role, where in zip(roles, stores, strict=True):
+        looked_up = outcomes is not None and role == "source"
+        hindrance = "outcomes are looked up item by item" if looked_up else ""
+        mapping, zone = mapped.get(role, {}), zones.get(role)
+        sides.append(side_of(promise, role, where, case, mapping, zone, begin, end, mode, hindrance))
+    _check_always(mode, sides)
     breaks = Log()
     with Outcomes(
         promise,
@@ -129,8 +140,7 @@ def reconcile(
         zones.get("outcomes"),
     ) as ended:
         progress.step("testing that planted breaks are found")
-        readers = [side for side in reversed(sides) if isinstance(side, Reader)]
-        tested = run_self_test(case, readers[0] if len(readers) == 2 else None)
+        tested = run_self_test(case, sides)
         compared = compare(sides[0], sides[1], ended, case, breaks, progress)
     progress.step("judging")
     batches = _with_due_windows(compared.batches, case, begin, end)
@@ -140,7 +150,8 @@ def reconcile(
     totals = total_counts(frame)
     _check_rows(totals, breaks, judged)
     recorded: dict[str, SideRead] = {
-        role: _recorded(side, compared, role, mapped, zones) for role, side in zip(roles, sides, strict=True)
+        role: _recorded(side, how, compared, role, mapped, zones)
+        for role, side, how in zip(roles, sides, compared.hows, strict=True)
     }
     versions = _versions()
     return Result(
@@ -175,6 +186,7 @@ def measure(
     as_of: Instant = None,
     columns: Mapping[str, str] | None = None,
     timezone: str | None = None,
+    pushdown: str = "auto",
 ) -> ControlTotals:
     """Measure the control totals of one side, to be kept, sent, added to others, or reconciled later.
 
@@ -187,6 +199,7 @@ def measure(
         as_of: Later event times are from the future; now if left out.
         columns: Their column names to ours.
         timezone: How to read naive timestamps.
+        pushdown: As for :func:`reconcile`.
 
     Raises:
         UsageError, ContractError, StoreError: as for :func:`reconcile`.
@@ -194,17 +207,31 @@ def measure(
     promise = contract_of(contract)
     if side not in ("source", "destination"):
         raise UsageError(f"there is no side {side!r}", did_you_mean(str(side), ["source", "destination"]))
-    cut = micros(dt.datetime.now(dt.UTC))
+    mode = pushdown_of(pushdown)
+    if not isinstance(store, ControlTotals):
+        store = open_store(store)
+    cut = micros(dt.datetime.now(dt.UTC) - _lag(store))
     if as_of is not None:
         cut = min(cut, instant_of(as_of, "as_of"))
     begin, end = bound_of(since, "since", promise), bound_of(until, "until", promise)
     case = Case(promise, cut, cut, values=False, timely=promise.timeliness is not None)
     zones = zones_of({side: timezone} if timezone else {})
-    reader = side_of(promise, side, store, case, dict(columns or {}), zones.get(side), begin, end)
+    reader = side_of(promise, side, store, case, dict(columns or {}), zones.get(side), begin, end, mode)
     if isinstance(reader, ControlTotals):
         return reader
+    _check_always(mode, [reader])
     with Spool() as remarks:
         return measure_side(reader, remarks).totals
+
+
+def _lag(side: Any) -> dt.timedelta:
+    """How far behind the truth a side may be, as it declares."""
+    return side.lag if isinstance(side, LaggingStore) else dt.timedelta(0)
+
+
+def _check_always(mode: Pushdown, sides: Sequence[Reader | ControlTotals]) -> None:
+    if mode == "always" and not any(isinstance(side, Reader) and side.pushed is not None for side in sides):
+        raise UsageError("there is no database to push anything down to", "leave pushdown out, or say never")
 
 
 # --- what was found
@@ -267,11 +294,16 @@ def _check_rows(totals: dict[str, int], breaks: Log, batches: pl.DataFrame) -> N
 
 
 def _recorded(
-    side: Reader | ControlTotals, compared: Compared, role: Role, mapped: dict[str, Any], zones: dict[str, str]
+    side: Reader | ControlTotals,
+    how: str,
+    compared: Compared,
+    role: Role,
+    mapped: dict[str, Any],
+    zones: dict[str, str],
 ) -> SideRead:
     totals = compared.source if role == "source" else compared.destination
     return SideRead(
-        totals.location, totals.read_at, mapped.get(role, {}), zones.get(role), isinstance(side, ControlTotals)
+        totals.location, totals.read_at, mapped.get(role, {}), zones.get(role), isinstance(side, ControlTotals), how
     )
 
 
@@ -311,6 +343,7 @@ def _notes(
                 f"if its times have no zone, say timezone={{{role!r}: 'UTC'}} or --timezone {role}=UTC"
             )
         if isinstance(side, Reader):
+            notes += [f"{role}: {remark}" for remark in getattr(side.store, "remarks", ())]
             left_out = getattr(side.store, "left_out", ())
             if left_out:
                 notes.append(f"files of other kinds left out of the {role}: {', '.join(left_out[:5])}")

@@ -63,6 +63,7 @@ class SideRead:
         mapping: Their column names to ours.
         timezone: How its naive timestamps were read.
         recorded: Whether these were control totals recorded earlier, rather than items.
+        how: Whether its rows were pulled or its database totalled them, and why.
     """
 
     location: str
@@ -70,6 +71,7 @@ class SideRead:
     mapping: Mapping[str, str]
     timezone: str | None
     recorded: bool
+    how: str = "pulled"
 
 
 @dataclass(frozen=True, eq=False)
@@ -327,6 +329,7 @@ class Result:
                     "columns": dict(side.mapping),
                     "timezone": side.timezone,
                     "recorded": side.recorded,
+                    "read": side.how,
                 }
                 for name, side in self.sides.items()
             },

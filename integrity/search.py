@@ -13,7 +13,7 @@ the last bit: had anything changed between the two readings it would not be, and
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -25,7 +25,7 @@ from integrity.breaks import COUNTED, Case, is_open, wide
 from integrity.items import Reader
 from integrity.matching import match, suspects
 from integrity.outcomes import Outcomes
-from integrity.passes import Measured, fingerprints, look, newest
+from integrity.passes import Measured, again, fingerprints, look, newest
 from integrity.spool import KEY, Log, Sieve, Spool, together
 from integrity.totals import BATCH, COUNTS, Tally, add_frames, subtract, subtract_histograms
 
@@ -33,6 +33,8 @@ __all__ = ["WAYS", "Found", "Progress", "Quiet", "Search", "Way", "at_once"]
 
 #: The quick way is taken while at most this share of the hash prefixes differ: it reads so much of both sides whole.
 QUICK_SHARE = 1 / 8
+#: More identities than this are not asked for by name: then a store is read whole.
+_ASKED_FOR = 100_000
 _T = TypeVar("_T")
 _Tallies = tuple[Tally, Tally]
 
@@ -115,7 +117,8 @@ class Search:
                 sieve.add(mine[KEY])
         seen, matched = self._tallies(), self._tallies()
         breaks = Log()
-        counts = self._look(sieve, matched, breaks, seen)
+        spools = [side.identities for side in self.measured]
+        counts = self._look(sieve, matched, breaks, seen, self._named(sieve, spools))
         rest = self._rest(seen)
         if rest is None:
             return None
@@ -161,13 +164,12 @@ class Search:
         """Search by reading the differing batches again."""
         case, keys = self.case, self.case.batch_columns
         batches = self.chosen.select(keys)
-        tallies = self._tallies()
         open_ = self.chosen.filter("__open").height
         self.progress.step(f"reading {batches.height:,} differing batches again ({open_:,} still open)")
         with Spool() as here, Spool() as there:
-            at_once(
-                lambda tick: fingerprints(self.source, batches, here, tallies[0], tick),
-                lambda tick: fingerprints(self.destination, batches, there, tallies[1], tick),
+            tallies = at_once(
+                lambda tick: again(lambda: fingerprints(self.source, batches, here, self._asks, tick), here),
+                lambda tick: again(lambda: fingerprints(self.destination, batches, there, self._asks, tick), there),
                 self.progress,
             )
             sieve = Sieve()
@@ -177,9 +179,28 @@ class Search:
             for pair in together(here, there):
                 source, destination = (side.filter(~sieve.holds(side[KEY])) for side in pair)
                 counts.append(self._settle(source, destination, tallies))
+            named = self._named(sieve, [here, there])
         if not sieve.empty:
-            counts += self._look(sieve, tallies, self.breaks, None)
+            counts += self._look(sieve, tallies, self.breaks, None, named)
         return self._found(counts, tallies, None, None)
+
+    @property
+    def _asks(self) -> bool:
+        """Whether a side can be asked for some identities, and need not be read whole."""
+        return self.source.searchable or self.destination.searchable
+
+    def _named(self, sieve: Sieve, spools: Sequence[Spool | None]) -> pl.DataFrame | None:
+        """Return the identities in a sieve; ``None`` where nobody asks, not all are known, or they are many."""
+        if not self._asks or any(spool is None for spool in spools):
+            return None
+        identity = list(self.case.contract.identity)
+        found = [pl.DataFrame(schema=dict.fromkeys(identity, pl.String))]
+        for spool in spools:
+            for part in spool.parts() if spool is not None else ():
+                found.append(part.filter(sieve.holds(part[KEY])).select(identity).unique())
+                if sum(frame.height for frame in found) > _ASKED_FOR:
+                    return None
+        return pl.concat(found).unique()
 
     def _tallies(self) -> _Tallies:
         return Tally(self.case.contract), Tally(self.case.contract)
@@ -191,13 +212,15 @@ class Search:
             _count(side, tally)
         return wide(source.select(*keys, pl.lit("matched").alias("what")), keys)
 
-    def _look(self, sieve: Sieve, tallies: _Tallies, breaks: Log, seen: _Tallies | None) -> list[pl.DataFrame]:
+    def _look(
+        self, sieve: Sieve, tallies: _Tallies, breaks: Log, seen: _Tallies | None, named: pl.DataFrame | None
+    ) -> list[pl.DataFrame]:
         """Read the identities in the sieve, whole and wherever in time they lie, and match those that differ."""
         self.progress.step("looking up the items that differ")
         with Spool() as here, Spool() as there, Spool() as odd_here, Spool() as odd_there:
             at_once(
-                lambda tick: look(self.source, sieve, here, tick),
-                lambda tick: look(self.destination, sieve, there, tick),
+                lambda tick: again(lambda: look(self.source, sieve, here, named, tick), here),
+                lambda tick: again(lambda: look(self.destination, sieve, there, named, tick), there),
                 self.progress,
             )
             self.progress.step("matching them")

@@ -11,7 +11,7 @@ import datetime as dt
 import secrets
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -25,9 +25,11 @@ from integrity.contracts import Contract
 from integrity.errors import SelfTestError
 from integrity.items import Reader, Role, moment
 from integrity.outcomes import Outcomes
+from integrity.remote import question_of
 from integrity.search import WAYS, Quiet
 from integrity.spool import Log
-from integrity.stores.base import Span
+from integrity.stores.base import Span, TotallingStore
+from integrity.totals import ControlTotals
 from integrity.values import UNIT
 
 __all__ = ["run_self_test"]
@@ -54,12 +56,15 @@ class _Shadow:
             yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
 
 
-def run_self_test(case: Case, real: Reader | None) -> str:
+def run_self_test(case: Case, real: Sequence[Reader | ControlTotals]) -> str:
     """Plant, compare, and check.
+
+    What a database totals itself, it totals here too: the planted rows are sent to it, as part of a statement.
 
     Args:
         case: The run's own.
-        real: The side whose rows are the shadow's filling: the destination, which has every column.
+        real: Both sides. The rows of the destination, which has every column, are the shadow's filling, unless a
+            database totals them.
 
     Returns:
         What was planted and found, in one sentence.
@@ -68,13 +73,20 @@ def run_self_test(case: Case, real: Reader | None) -> str:
         SelfTestError: a planted break was not found, or something else was accused.
     """
     planted = _Plants(case)
-    filling = _sample(real) if real is not None else []
+    readers = [side for side in real if isinstance(side, Reader)]
+    there = any(reader.pushed is not None for reader in readers)
+    filled = readers[1] if len(readers) == 2 and not there else None
+    filling = _sample(filled) if filled is not None else []
     sides = []
     role: Role
-    for role, rows in (("source", planted.source), ("destination", planted.destination)):
+    roles: tuple[Role, Role] = ("source", "destination")
+    for role, rows, side in zip(roles, (planted.source, planted.destination), real, strict=True):
         batch = planted.batch(rows)
+        if isinstance(side, Reader) and side.pushed is not None:
+            sides.append(_sent(side, batch))
+            continue
         store = _Shadow("self-test", "self-test", (*filling, batch))
-        zone = real.zone if real else None
+        zone = filled.zone if filled else None
         sides.append(Reader(case.contract, role, store, case.as_of, zone=zone, timely=case.timely))
     ours, lead = set(planted.tokens), planted.lead
     for way in WAYS:  # the run itself may take either
@@ -93,7 +105,19 @@ def run_self_test(case: Case, real: Reader | None) -> str:
             )
     names = sorted({kind for _, kind in planted.expected})
     shadow = sum(batch.num_rows for batch in filling)
-    return f"planted and found {', '.join(names)} in a shadow copy of {shadow} items; {_LIMITS}"
+    where = "by way of the database" if there else f"in a shadow copy of {shadow} items"
+    return f"planted and found {', '.join(names)} {where}; {_LIMITS}"
+
+
+def _sent(real: Reader, rows: pa.RecordBatch) -> Reader:
+    """A reader that totals in the database, as the real one does, of planted rows alone."""
+    ours = {real.theirs(name): name for name in real.needed}
+    theirs = pa.RecordBatch.from_arrays([rows.column(name) for name in ours.values()], names=list(ours))
+    assert isinstance(real.store, TotallingStore)
+    store = real.store.planted(theirs, real.zone)
+    reader = replace(real, store=store, since=None, until=None, searchable=False)
+    assert isinstance(store, TotallingStore)
+    return replace(reader, pushed=store.pushed(question_of(reader)))
 
 
 def _sample(reader: Reader) -> list[pa.RecordBatch]:

@@ -55,10 +55,7 @@ class Spool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._close_writers()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-        self._frames.clear()
+        self.clear()
 
     @property
     def spilled(self) -> bool:
@@ -85,6 +82,16 @@ class Spool:
             self._folder = Path(tempfile.mkdtemp(prefix="integrity-"))
         except OSError as error:
             raise _no_room(self.rows, error) from error
+
+    def clear(self) -> None:
+        """Forget all rows, also those on disk: what filled it starts anew."""
+        self._close_writers()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder, self._schema = None, None
+        self._frames.clear()
+        self._bytes = self.rows = 0
+        self._sealed = False
 
     def part(self, number: int) -> pl.DataFrame | None:
         """Return one part; ``None`` where it holds nothing. An unspilled spool has all its rows in part 0."""

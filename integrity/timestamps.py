@@ -6,17 +6,23 @@ Instants are microseconds since the epoch, UTC. Polars reads what is in a common
 
 from __future__ import annotations
 
+import datetime as dt
+from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pyarrow as pa
 
-from integrity.values import instant, localise
+from integrity.values import EPOCH, instant, localise
 
-__all__ = ["hide", "localised", "micros_of", "parsed", "scatter"]
+__all__ = ["CALENDAR", "fixed_offset", "hide", "localised", "micros_of", "parsed", "scatter"]
 
 #: Between these years chrono-tz (Polars) and zoneinfo (Python) hold the same rules; outside, zoneinfo decides alone.
 _SAME_ZONES = (0, 2_145_916_800_000_000)  # 1970-01-01 .. 2038-01-01, microseconds
+
+#: The first and the last microsecond of the years 1 to 9999.
+CALENDAR = (-62_135_596_800_000_000, 253_402_300_799_999_999)
 
 _ISO_COMMON = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\.[0-9]{1,9})?"
@@ -85,3 +91,30 @@ def hide(series: pl.Series, where: pl.Series) -> pl.Series:
     if not where.any():
         return series
     return series.zip_with(~where.fill_null(False), pl.Series([None], dtype=series.dtype))
+
+
+@lru_cache(maxsize=64)
+def fixed_offset(zone: str) -> tuple[int, int, int] | None:
+    """Return how far a zone is ahead of UTC and between which local times, if its clocks have long been left alone.
+
+    Returns:
+        The offset, the first local time, and the first no longer meant, in microseconds; ``None`` where clocks change
+        to this day, or no local time of the last ten years would be meant.
+
+    Example:
+        >>> offset, first, last = fixed_offset("Asia/Seoul")
+        >>> offset // 3_600_000_000, first < 631_152_000_000_000
+        (9, True)
+        >>> fixed_offset("Europe/Paris") is None
+        True
+    """
+    tz, step = ZoneInfo(zone), dt.timedelta(days=5)
+    last = dt.datetime(2037, 12, 31)
+    offset = last.replace(tzinfo=tz).utcoffset()
+    first = last
+    while first.year > 1970 and (first - step).replace(tzinfo=tz).utcoffset() == offset:
+        first -= step
+    if offset is None or first > dt.datetime(2016, 1, 1):
+        return None
+    us = dt.timedelta(microseconds=1)
+    return offset // us, (first + step - EPOCH) // us, (last - EPOCH) // us

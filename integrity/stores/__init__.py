@@ -9,15 +9,16 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 
 from integrity.errors import IntegrityError, StoreError
 from integrity.stores.base import CHUNK_ROWS, Span, Store
 from integrity.stores.files import FilesStore
 from integrity.stores.frames import frame_store
-from integrity.stores.sql import sql_store
+from integrity.stores.sql import SqlStore, sql_store, store_of
 
-__all__ = ["CHUNK_ROWS", "Span", "Store", "open_store"]
+__all__ = ["CHUNK_ROWS", "Span", "SqlStore", "Store", "open_store"]
 
 _PLUGINS = "integrity.stores"
 _SQL = ("sqlite", "postgresql", "mysql", "mariadb", "duckdb", "oracle", "mssql")
@@ -29,7 +30,7 @@ def open_store(where: object) -> Store:
     Args:
         where: A :class:`Store`, which is returned as it is; a pandas, Polars or Arrow table; a path, folder,
             glob pattern or fsspec URL of Parquet, CSV, JSON Lines or Arrow files; a SQLAlchemy URL with
-            ``#table`` or ``#schema.table``; or a URL whose scheme somebody registered under the entry-point
+            ``#table`` or ``#schema.table``, or a mapping ``{"url": …, "query": "SELECT …"}``; or a URL whose scheme somebody registered under the entry-point
             group ``integrity.stores``.
 
     Raises:
@@ -44,6 +45,8 @@ def open_store(where: object) -> Store:
     if isinstance(where, (str, os.PathLike)):
         path = os.fspath(where)
         return _named(path if isinstance(path, str) else os.fsdecode(path))
+    if isinstance(where, Mapping):
+        return store_of(where)
     # Tables first: a pandas frame with the columns "name", "location" and "stream" looks like a Store.
     store = frame_store(where)
     if store is not None:

@@ -6,13 +6,27 @@ A store knows where rows lie and nothing of contracts, sides or time windows' me
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
-__all__ = ["CHUNK_ROWS", "Span", "Store", "TypedStore"]
+from integrity.columns import Column
+
+__all__ = [
+    "CHUNK_ROWS",
+    "Field",
+    "LaggingStore",
+    "Pushed",
+    "Question",
+    "SearchableStore",
+    "Span",
+    "Store",
+    "TotallingStore",
+    "TypedStore",
+]
 
 #: How many rows a store aims to yield at a time. Memory is bounded by this, never by a table.
 CHUNK_ROWS = 32_768
@@ -79,5 +93,153 @@ class TypedStore(Protocol):
         """Return the types of those columns that have a fixed one; of the others each value has its own.
 
         It lets a run be refused before anything is read, where none of a column's values could be read as declared.
+        """
+        ...
+
+
+@runtime_checkable
+class LaggingStore(Protocol):
+    """A store that may be behind the truth: a replica that declares by how much."""
+
+    @property
+    def lag(self) -> dt.timedelta:
+        """What it holds is what was true so long ago; ``as_of`` is never later than that."""
+        ...
+
+
+@runtime_checkable
+class SearchableStore(Protocol):
+    """A store that finds rows by their identity without being read whole."""
+
+    def finds(self, fields: Sequence[Field]) -> bool:
+        """Tell whether canonical values of these columns can be asked for as they are, with no row missed."""
+        ...
+
+    def find(self, columns: Sequence[str], fields: Sequence[Field], identities: pa.Table) -> Iterator[pa.RecordBatch]:
+        """Yield, as ``stream`` does, the rows of some identities, and all rows of which a part of the identity is NULL.
+
+        More rows may come than asked for, never fewer.
+
+        Args:
+            columns: What to yield.
+            fields: The identity columns.
+            identities: Their canonical values, a text column for each field, in that order.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column, by the store's own name, and how the contract reads it."""
+
+    theirs: str
+    column: Column
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a store has to know to total its own items: one side of a contract, in the store's own names.
+
+    Attributes:
+        identity: Our name to the column, in the order of the canonical text; so is ``content``.
+        content: The columns that must arrive unchanged.
+        event: The event time; ``None`` without a clock.
+        processed: The processed time, where latency is counted.
+        amounts: Which of the columns (our names) are summed.
+        partition: Which of the identity columns batches are told apart by.
+        exclusions: Name and conditions of what is left out: each condition a column and its allowed canonical values
+            (``None`` is NULL); all of them must hold, and the first exclusion that holds takes the row.
+        width: Microseconds of the time slots to total by, aligned to the epoch; ``None`` is one slot.
+        since: First instant of event time, microseconds; ``None`` is open.
+        until: First instant no longer asked for.
+        horizon: The first instant that is from the future.
+        future_is_invalid: Whether an event from the future makes an item invalid (else its clock is skewed).
+        within: Microseconds after which an item is late.
+        never_over: Microseconds that no item may take.
+        zone: How naive timestamps are to be read.
+        unique: Whether it has to be known which slots hold an identity that is there more than once.
+    """
+
+    identity: Mapping[str, Field]
+    content: Mapping[str, Field]
+    event: Field | None
+    processed: Field | None
+    amounts: tuple[str, ...]
+    partition: tuple[str, ...]
+    exclusions: tuple[tuple[str, tuple[tuple[Field, tuple[str | None, ...]], ...]], ...]
+    width: int | None
+    since: int | None
+    until: int | None
+    horizon: int
+    future_is_invalid: bool
+    within: int | None
+    never_over: int | None
+    zone: str | None
+    unique: bool
+
+
+class Pushed(Protocol):
+    """A question that a store can answer by itself, to the last bit. Times are microseconds since the epoch, UTC."""
+
+    def explain(self) -> Sequence[str]:
+        """Return the text of each query, without running one."""
+        ...
+
+    def totals(self) -> pa.Table:
+        """Return partial totals, which add up to those of each batch.
+
+        Columns: the partition (canonical text); ``slot`` (its start, null if untimed); ``excluded`` (the exclusion that
+        took these rows, or null); ``bucket`` (of latency, or null); ``records``, ``invalid``, ``unproven``,
+        ``on_time``, ``late``, ``over``, ``skewed``, ``unmeasured`` (int64); ``hash_0``, ``hash_1`` (uint64);
+        ``latency_max``; and ``amount.<name>`` (text of the exact sum).
+
+        Raises:
+            PushdownError: a row holds a value that this store cannot read exactly.
+            StoreError: the store cannot be read.
+        """
+        ...
+
+    def repeats(self) -> pa.Table:
+        """Return the partition and ``slot`` of the items whose identity is (or may be) there more than once."""
+        ...
+
+    def fingerprints(self, intervals: Sequence[tuple[int | None, int | None]] | None) -> Iterator[pa.RecordBatch]:
+        """Yield a row an item: the canonical identity; ``event``, ``processed``; ``digest`` (32 hexadecimal digits of
+        the fingerprint); ``unproven``; ``excluded``; and the canonical value of each amount as ``amount.<name>``.
+
+        Args:
+            intervals: Only items whose event time lies in one of these, or that have none; ``None`` is all.
+        """
+        ...
+
+    def remarkable(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield, as ``stream`` does, the items of which something has to be said: invalid, late, skewed."""
+        ...
+
+
+@runtime_checkable
+class TotallingStore(Protocol):
+    """A store that can total its own items."""
+
+    @property
+    def near(self) -> str:
+        """Why pulling its rows costs little (the same machine), or an empty text where it does not."""
+        ...
+
+    def pushed(self, question: Question) -> Pushed:
+        """Return how this store answers the question.
+
+        Raises:
+            PushdownError: it cannot, to the last bit; the message says which column or type stands in the way.
+            StoreError: the store cannot be reached.
+        """
+        ...
+
+    def planted(self, rows: pa.RecordBatch, zone: str | None) -> Store:
+        """Return a store that totals in the same way, of made-up rows alone; nothing is written.
+
+        Args:
+            rows: Under the store's own names: texts that read as the declared types, and instants.
+            zone: In which zone timestamps without one are.
         """
         ...

@@ -1,41 +1,34 @@
-"""How are the rows of a table or a view of a database streamed as they are, in one read-only transaction?
+"""Which rows are the items of a table, a view or a query of a database, and how are they asked for?
 
-Columns are selected without types, so nothing stands between what the driver returns and Arrow. SQLite's
-files are opened so that they can only be read, and a missing one is not created.
+Only the wanted columns and the wanted span of time travel, in one read-only snapshot a pass. Columns are selected
+without types, so nothing stands between what the driver returns and Arrow.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import sqlite3
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+import datetime as dt
+import re
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
 
-from integrity.errors import MissingExtraError, StoreError, did_you_mean
-from integrity.stores.base import CHUNK_ROWS, Span
-from integrity.stores.columns import check_columns, unique_columns
-from integrity.stores.objects import arrow_column
+from integrity.columns import Column, ColumnType
+from integrity.errors import PushdownError, StoreError, UsageError, did_you_mean
+from integrity.stores.base import Field, Pushed, Question, Span
+from integrity.stores.columns import check_columns
+from integrity.stores.sql_session import Database, Options, Session
+from integrity.stores.sql_spans import between
+from integrity.stores.sql_types import Kind, SqlType
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, Engine, Select, TableClause
+    from sqlalchemy import ColumnElement, CompoundSelect, FromClause, Select
     from sqlalchemy.engine import URL
 
-__all__ = ["SqlStore", "sql_store"]
-
-_EXTRAS = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql", "duckdb": "duckdb"}
-
-#: How a dialect is asked for one snapshot that nothing can write to. SQLite has a way of its own.
-_SNAPSHOT: dict[str, dict[str, Any]] = {
-    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
-}
-
-#: How many rows are taken apart into columns at a time: so few that they stay in the processor's cache.
-_FETCHED = 1024
+__all__ = ["SqlStore", "sql_store", "store_of"]
 
 
 def sql_store(url: str) -> SqlStore:
@@ -54,237 +47,265 @@ def sql_store(url: str) -> SqlStore:
 
 
 class SqlStore:
-    """A table or a view, by a SQLAlchemy URL.
+    """A table, a view or a query, by a SQLAlchemy URL.
 
     Args:
-        url: Where the database is. Of SQLite's options only ``timeout`` is heeded: how many seconds to wait
-            for a lock.
+        url: Where the database is. Of its options ``timeout`` (seconds that a statement may take), ``lock_timeout``
+            (seconds to wait for a lock) and ``lag`` (how far a replica may be behind: ``30s``) are ours, the others
+            are the driver's. SQLite heeds ``lag``, and ``timeout`` as its driver does: the wait for a lock.
         table: The table or view.
         schema: Its schema, or the name of an attached database.
+        query: Instead of a table: the text of a SELECT, or SQLAlchemy's.
 
     Raises:
         StoreError: this is no SQLAlchemy URL.
+
+
+    Example:
+        >>> SqlStore("postgresql://app:secret@db/shop?lag=30s", "orders", "sales").location
+        'postgresql://app:***@db/shop#sales.orders'
     """
 
-    def __init__(self, url: str, table: str, schema: str | None = None) -> None:
-        import sqlalchemy
+    def __init__(
+        self, url: str, table: str = "", schema: str | None = None, *, query: str | Select[Any] | None = None
+    ) -> None:
+        self._database = _database(url)
+        self._table = None if query is not None else (schema, table)
+        self._query: str | Select[Any] | CompoundSelect[Any] | None = query
+        self._known: dict[str, SqlType] | None = None
+        if query is not None:
+            text = " ".join(str(query).split())
+            self.name = "the query"
+            self.location = f"{self._database.shown}#({text})"
+        else:
+            self.name = f"{schema}.{table}" if schema else table
+            shown = self._database.shown
+            self.location = f"{shown}#{quote(self.name)}" if table else shown
+        #: What a person should know of how it was read.
+        self.remarks: tuple[str, ...] = ()
 
-        try:
-            self._url: URL = sqlalchemy.make_url(url)
-        except (sqlalchemy.exc.ArgumentError, ValueError):  # which quote the URL, and with it the password
-            raise StoreError(
-                f"this {url.partition(':')[0]}:// URL cannot be parsed", "percent-encode what it quotes"
-            ) from None
-        self._backend = self._url.get_backend_name()
-        if self._backend == "sqlite":
-            self._url = self._url.set(database=_sqlite_path(self._url))
-        self.name = f"{schema}.{table}" if schema else table
-        shown = self._url.set(query={}).render_as_string(hide_password=True)
-        self.location = f"{shown}#{quote(self.name)}" if table else shown
-        self._schema = schema
-        self._table = table
+    @property
+    def lag(self) -> dt.timedelta:
+        """How far this replica may be behind, as its URL declares."""
+        return self._database.options.lag
+
+    @property
+    def near(self) -> str:
+        """Why pulling its rows costs little, or an empty text."""
+        return self._database.near
+
+    @property
+    def dialect(self) -> str:
+        """What SQLAlchemy calls this kind of database."""
+        return self._database.url.get_backend_name()
 
     def columns(self) -> Sequence[str]:
         """Return the names of the columns, as the database spells them."""
-        with self._connected() as connection:
-            return self._columns(connection)
+        with self._database.session() as session:
+            return self._columns(session)
 
-    def stream(self, columns: Sequence[str], span: Span | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield every row, whatever the span: a time may be stored in any form."""
-        import sqlalchemy
-
-        with self._connected() as connection:
-            check_columns(columns, self._columns(connection), self.name)
-            chosen: list[ColumnElement[Any]] = [sqlalchemy.column(name) for name in columns]
-            statement = sqlalchemy.select(*chosen).select_from(self._clause())
-            read = _sqlite_rows if self._backend == "sqlite" else _rows
-            for chunk in _chunks(read(connection, statement), len(columns)):
-                yield pa.RecordBatch.from_arrays([arrow_column(values) for values in chunk], list(columns))
+    def types(self) -> Mapping[str, pa.DataType]:
+        """Return the types of those columns that the database binds to one."""
+        with self._database.session() as session:
+            types = self._types(session)
+        return {name: type_.arrow for name, type_ in types.items() if type_.arrow is not None}
 
     def tables(self) -> list[str]:
         """Return the names of the tables and views of the schema."""
+        with self._database.session() as session:
+            return session.tables(self._table[0] if self._table else None)
+
+    def stream(self, columns: Sequence[str], span: Span | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of the span, where its column is of a type that can be compared, else all rows."""
+        with self._database.session() as session:
+            check_columns(columns, self._columns(session), self.name)
+            every = self.select(columns)
+            condition = None if span is None else self._within(span, session)
+            if span is None or condition is None:
+                yield from session.batches(every, columns)
+                return
+            import sqlalchemy
+
+            # Apart from each other: an index serves the range, and no index may serve what is NULL.
+            yield from session.batches(every.where(condition), columns)
+            yield from session.batches(every.where(sqlalchemy.column(span.column).is_(None)), columns)
+
+    # --- asking for some -------------------------------------------------------------------------------------------
+
+    def finds(self, fields: Sequence[Field]) -> bool:
+        """Tell whether the identity columns are of types whose values are asked for as they are.
+
+        Files are read whole instead: that is as fast.
+        """
+        if self.dialect not in ("postgresql", "mysql", "mariadb"):
+            return False
+        with self._database.session() as session:
+            types = self._types(session)
+        return all(_askable(types.get(field.theirs), field.column) for field in fields)
+
+    def find(self, columns: Sequence[str], fields: Sequence[Field], identities: pa.Table) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of some identities."""
         import sqlalchemy
 
-        with self._connected() as connection:
-            inspector = sqlalchemy.inspect(connection)
-            return [*inspector.get_table_names(self._schema), *inspector.get_view_names(self._schema)]
+        named = [sqlalchemy.column(field.theirs) for field in fields]
+        every = self.select(columns)
+        with self._database.session() as session:
+            types = self._types(session)
+            kinds = [types[field.theirs].kind for field in fields]
+            given = zip(*(column.to_pylist() for column in identities.columns), strict=True)
+            plain = [tuple(_plain(v, kind) for v, kind in zip(row, kinds, strict=True)) for row in given]
+            sought = [row for row in plain if None not in row]  # what no such column can hold, is not there
+            yield from session.found(every, named, kinds, sought, columns)
+            yield from session.batches(every.where(sqlalchemy.or_(*(c.is_(None) for c in named))), columns)
 
-    def _clause(self) -> TableClause:
-        import sqlalchemy
+    # --- totalling its own items -------------------------------------------------------------------------------------
 
-        return sqlalchemy.table(self._table, schema=self._schema)
+    def pushed(self, question: Question) -> Pushed:
+        """Return how this database totals its own items."""
+        from integrity.stores.sql_totals import SqlTotals
 
-    def _columns(self, connection: Connection) -> list[str]:
-        """Ask for no row of all columns: unlike reflection, this cannot stumble over a type."""
-        import sqlalchemy
-
-        every = sqlalchemy.select(sqlalchemy.text("*")).select_from(self._clause())
-        statement = every.where(sqlalchemy.false())
-        try:
-            with connection.execute(statement) as result:
-                return unique_columns(result.keys(), self.name)
-        except sqlalchemy.exc.DBAPIError:
-            connection.rollback()
-            names = self.tables()
-            if self._table in names:
-                raise
-            database = self.location.partition("#")[0]
-            raise StoreError(f"no table {self.name!r} in {database}", did_you_mean(self._table, names)) from None
+        with self._database.session() as session:
+            types = self._types(session)
+            if not types:
+                raise PushdownError(f"the types of the columns of {self.name} are not known", "pull the rows")
+            keys = [] if self._table is None else session.indexes(self._table)[1]
+            return SqlTotals(self, question, types, session.dialect, keys)
 
     @contextlib.contextmanager
-    def _connected(self) -> Iterator[Connection]:
-        """Connect for one transaction that only reads, and turn what the database says into a sentence."""
+    def session(self) -> Iterator[Session]:
+        """Open one transaction that reads one snapshot."""
+        with self._database.session() as session:
+            yield session
+
+    def planted(self, rows: pa.RecordBatch, zone: str | None) -> SqlStore:
+        """Return a store of these rows alone, as this database would hold them in this table. Nothing is written."""
         import sqlalchemy
 
-        engine = self._engine()
-        try:
-            with engine.connect() as connection:
-                if self._backend == "sqlite":
-                    connection.exec_driver_sql("BEGIN")  # which sqlite3 leaves out before a SELECT
-                else:
-                    connection.execution_options(**_SNAPSHOT.get(self._backend, {}))
-                yield connection
-        except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error) as error:
-            # Not as its cause: SQLAlchemy's text repeats the statement, sqlite3's may quote a value.
-            raise self._problem(error) from None
-        finally:
-            engine.dispose()
+        from integrity.stores.sql_rows import planted
 
-    def _engine(self) -> Engine:
+        with self._database.session() as session:
+            types = self._types(session)
+        empty = self.select(rows.schema.names).where(sqlalchemy.false())
+        made = SqlStore.__new__(SqlStore)
+        made.__dict__.update(self.__dict__)
+        made._table, made._known = None, types
+        made._query = planted(empty, rows, types, session.dialect.name, zone)
+        return made
+
+    # --- how a statement is put together ---------------------------------------------------------------------------
+
+    def clause(self) -> FromClause:
+        """Return what to select from."""
         import sqlalchemy
 
-        url, pool = self._url, sqlalchemy.NullPool
-        if self._backend == "sqlite":
-            return sqlalchemy.create_engine("sqlite://", creator=lambda: _sqlite_open(url), poolclass=pool)
-        try:
-            return sqlalchemy.create_engine(url, poolclass=pool)
-        except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
-            if self._backend in _EXTRAS:
-                raise MissingExtraError(f"reading {url.drivername}:// URLs", _EXTRAS[self._backend]) from None
-            raise StoreError(f"{url.drivername}:// URLs need a driver", self._safe(str(error))) from None
+        if self._table is not None:
+            return sqlalchemy.table(self._table[1], schema=self._table[0])
+        if isinstance(self._query, str):
+            text = self._query.strip().rstrip(";").replace(":", "\\:")  # which would else be a parameter
+            return sqlalchemy.text(text).columns().subquery("items")
+        assert self._query is not None
+        return self._query.subquery("items")
 
-    def _problem(self, error: Exception) -> StoreError:
-        original = getattr(error, "orig", None) or error
-        if self._backend == "sqlite" and (problem := _sqlite_problem(self._url, original)):
-            return problem
-        return StoreError(f"{self.location} cannot be read to its end: {self._safe(str(original))}")
+    def select(self, columns: Sequence[str]) -> Select[Any]:
+        """Return the statement for all rows."""
+        import sqlalchemy
 
-    def _safe(self, text: str) -> str:
-        """Return the first line of a message, without the password."""
-        text = text.partition("\n")[0]
-        password = self._url.password
-        return text.replace(str(password), "***").replace(quote(str(password)), "***") if password else text
+        chosen: list[ColumnElement[Any]] = [sqlalchemy.column(name) for name in columns]
+        return sqlalchemy.select(*chosen).select_from(self.clause())
 
+    def _types(self, session: Session) -> dict[str, SqlType]:
+        return session.types(self.clause(), self._table) if self._known is None else self._known
 
-def _rows(connection: Connection, statement: Select[Any]) -> Iterator[Sequence[Sequence[object]]]:
-    options = {"stream_results": True, "max_row_buffer": _FETCHED}
-    with connection.execute(statement, execution_options=options) as result:
-        while rows := result.fetchmany(_FETCHED):
-            yield rows
+    def _columns(self, session: Session) -> list[str]:
+        return session.names(self.clause(), self.name, self._table)
 
+    def _within(self, span: Span, session: Session) -> ColumnElement[bool] | None:
+        """Return the condition that the time lies in the span, or ``None`` where the database cannot compare it."""
+        type_ = self._types(session).get(span.column)
+        if type_ is None or type_.kind not in (Kind.LOCAL, Kind.INSTANT):
+            return None
+        if type_.kind is Kind.LOCAL and span.zone is None:
+            return None
+        self._say_if_unindexed(span.column, session)
+        return between(span.column, type_.kind, span.intervals, span.zone)
 
-def _chunks(blocks: Iterator[Sequence[Sequence[object]]], width: int) -> Iterator[list[list[object]]]:
-    """Yield the columns of ``CHUNK_ROWS`` rows at a time."""
-    while True:
-        columns: list[list[object]] = [[] for _ in range(width)]
-        for rows in blocks:
-            for column, values in zip(columns, zip(*rows, strict=True), strict=True):
-                column.extend(values)
-            if len(columns[0]) >= CHUNK_ROWS:
-                break
-        if not columns[0]:
+    def _say_if_unindexed(self, column: str, session: Session) -> None:
+        if self._table is None or self.dialect == "duckdb":  # whose columns carry their ranges
             return
-        yield columns
+        indexes, _ = session.indexes(self._table)
+        if not any(index[0] == column for index in indexes):
+            self.remarks = (f"no index of {self.name} begins with {column!r}, so each pass may read it whole",)
 
 
-# SQLite
+def _askable(type_: SqlType | None, column: Column) -> bool:
+    """Whether a canonical value of this column is its value in the database."""
+    kinds = {ColumnType.TEXT: Kind.TEXT, ColumnType.INTEGER: Kind.INTEGER, ColumnType.UUID: Kind.UUID}
+    changed = column.unicode or column.newline or column.trim or column.casefold
+    return type_ is not None and not changed and kinds.get(column.type) is type_.kind
 
 
-def _sqlite_path(url: URL) -> str:
-    """Return the absolute path of the file, so that a later pass finds it from any folder."""
-    database = url.database or ""
-    if url.drivername not in ("sqlite", "sqlite+pysqlite"):
-        raise StoreError(f"{url.drivername}:// URLs cannot be read", "write sqlite:///path#table")
-    if database.startswith("file:"):
-        database = unquote(database.removeprefix("file:").partition("?")[0])
-    if database in ("", ":memory:"):
+def _plain(value: str | None, kind: Kind) -> Any:
+    """Return the value of a canonical text, ``None`` where no column of this kind holds it."""
+    if value is None or "\0" in value:  # NULL is asked for apart
+        return None
+    if kind is Kind.INTEGER:
+        number = int(value) if re.fullmatch("-?[0-9]{1,19}", value) else None
+        return number if number is not None and -(2**63) <= number < 2**63 else None
+    if kind is Kind.UUID:
+        try:
+            return uuid.UUID(value)
+        except ValueError:
+            return None
+    return value
+
+
+def _database(url: str) -> Database:
+    """Return the kind of database that a URL names, as well as it is known here."""
+    import sqlalchemy
+
+    try:
+        parsed: URL = sqlalchemy.make_url(url)
+    except (sqlalchemy.exc.ArgumentError, ValueError):  # which quote the URL, and with it the password
         raise StoreError(
-            "a SQLite database in memory is empty for everyone but its owner", "write sqlite:///path#table"
-        )
-    return os.path.abspath(os.path.expanduser(database))
+            f"this {url.partition(':')[0]}:// URL cannot be parsed", "percent-encode what it quotes"
+        ) from None
+    backend = parsed.get_backend_name()
+    options, parsed = Options.taken_from(parsed, timeout_is_of_locks=backend == "sqlite")
+    match backend:
+        case "sqlite":
+            from integrity.stores.sqlite import SqliteDatabase
+
+            return SqliteDatabase(parsed, options)
+        case "postgresql":
+            from integrity.stores.postgresql import PostgresqlDatabase
+
+            return PostgresqlDatabase(parsed, options)
+        case "mysql" | "mariadb":
+            from integrity.stores.mysql import MysqlDatabase
+
+            return MysqlDatabase(parsed, options)
+        case "duckdb":
+            from integrity.stores.duckdb import DuckdbDatabase
+
+            return DuckdbDatabase(parsed, options)
+        case _:
+            return Database(parsed, options)
 
 
-def _sqlite_open(url: URL) -> sqlite3.Connection:
-    path = Path(str(url.database))
-    if path.is_dir():
-        raise StoreError(f"{path} is a folder, not a SQLite database", "write sqlite:///path/of/the.db#table")
-    if not path.exists():
-        siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise StoreError(f"there is no SQLite database {path}", did_you_mean(path.name, siblings))
-    try:
-        timeout = float(str(url.query.get("timeout", 5)))
-    except ValueError:
-        raise StoreError("the timeout of a SQLite URL is no number", "write ?timeout=5 for 5 seconds") from None
-    return sqlite3.connect(
-        f"{path.as_uri()}?mode=ro", uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
-    )
+def store_of(said: Mapping[str, Any]) -> SqlStore:
+    """Return the store of a mapping: ``url``, and one of ``table`` (with or without ``schema``) and ``query``.
 
-
-def _sqlite_rows(connection: Connection, statement: Select[Any]) -> Iterator[Sequence[Sequence[object]]]:
-    """Yield the rows from the driver itself, which takes half the time, and knows what to do with bad text.
-
-    SQLite does not check that text is UTF-8. Where it is not, the statement starts anew, in the same
-    transaction and so over the same rows, with a decoder that returns such text as bytes.
+    Raises:
+        UsageError: a key is missing, unknown, or of the wrong kind.
     """
-    driver: Any = connection.connection.driver_connection
-    text = str(statement.compile(connection.engine))
-    fetched = 0
-    for decoder in (str, _text_or_bytes):
-        driver.text_factory = decoder
-        cursor = driver.execute(text)
-        try:
-            for _ in range(fetched):
-                cursor.fetchone()
-            while rows := cursor.fetchmany(_FETCHED):
-                fetched += len(rows)
-                yield rows
-        except sqlite3.OperationalError as error:
-            if decoder is not str or not str(error).startswith("Could not decode to UTF-8"):
-                raise
-        else:
-            return
-        finally:
-            cursor.close()
-
-
-def _text_or_bytes(text: bytes) -> str | bytes:
-    try:
-        return text.decode()
-    except UnicodeDecodeError:
-        return text
-
-
-def _sqlite_problem(url: URL, error: BaseException) -> StoreError | None:
-    path = str(url.database)
-    name = getattr(error, "sqlite_errorname", "")
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return StoreError(f"{path} is locked by a writer", "run again, or wait longer with ?timeout=60")
-    if name.startswith("SQLITE_NOTADB"):
-        return StoreError(f"{path} is not a SQLite database", "check the path; encrypted ones cannot be read")
-    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")):
-        if os.path.isfile(path) and _is_wal(path):
-            return StoreError(
-                f"{path} has a write-ahead log, and its folder cannot be written to, which reading it takes",
-                "copy it, with its -wal file, to a folder that can be",
-            )
-        return StoreError(f"{path} cannot be opened: {error}", "check that it is a file that you may read")
-    return None
-
-
-def _is_wal(path: str) -> bool:
-    """Read from the header whether a reader has to use a write-ahead log."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(20)[18:] == b"\x02\x02"
-    except OSError:
-        return False
+    known = {"url", "table", "schema", "query"}
+    for key, value in said.items():
+        if key not in known:
+            raise UsageError(f"a store has no key {key!r}", did_you_mean(str(key), known))
+        if key != "query" and not isinstance(value, str):
+            raise UsageError(f"the {key} of a store is text, not {value!r}", "write it in quotes")
+    if "url" not in said or ("table" in said) == ("query" in said):
+        raise UsageError("a store is its url, and either its table or a query", "{url: 'postgresql://…', query: '…'}")
+    if "query" in said:
+        return SqlStore(said["url"], query=said["query"])
+    return SqlStore(said["url"], said["table"], said.get("schema"))

@@ -263,7 +263,7 @@ def test_nothing_can_be_written() -> None:
     store = sql_store("sqlite:///gateway.db#t")
     with (
         pytest.raises(StoreError, match="cannot be opened: attempt to write a readonly database"),
-        store._connected() as connection,
+        store.session() as session,
     ):
         connection.exec_driver_sql("INSERT INTO log VALUES (1)")
 
