@@ -15,6 +15,7 @@ from integrity.errors import (
     StoreError,
     UsageError,
 )
+from integrity.plan import explain
 from integrity.reconciliation import measure, reconcile
 from integrity.result import ReconciliationError, Result
 from integrity.stores import Store, open_store
@@ -24,11 +25,13 @@ from integrity.verdicts import Verdict
 __all__ = [
     "Assertion",
     "BalanceError",
+    "ConnectionLostError",
     "Contract",
     "ContractError",
     "ControlTotals",
     "IntegrityError",
     "MissingExtraError",
+    "PushdownError",
     "ReconciliationError",
     "Result",
     "SelfTestError",
@@ -37,6 +40,7 @@ __all__ = [
     "UsageError",
     "Verdict",
     "contract",
+    "explain",
     "measure",
     "open_store",
     "reconcile",

@@ -92,6 +92,13 @@ def demo(directory: Path, items: int, seed: int) -> int:
 @click.option("--skip", multiple=True, metavar="ASSERTION[=WHY]", help="Leave a promise out, on the record.")
 @click.option("--map", "maps", multiple=True, metavar="SIDE:THEIRS=OURS", help="Read a column under our name.")
 @click.option("--timezone", "zones", multiple=True, metavar="SIDE=ZONE", help="How to read times without a zone.")
+@click.option(
+    "--pushdown",
+    default="auto",
+    metavar="MODE",
+    help="auto, always or never: whether databases total their own items, so that only totals travel.",
+)
+@click.option("--explain", is_flag=True, help="Print how both sides would be read, with the SQL, and read nothing.")
 @click.option("--values", is_flag=True, help="Show the values that differ. They may be private.")
 @click.option(
     "--json", "json_", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write the result."
@@ -107,6 +114,8 @@ def reconcile(
     skip: tuple[str, ...],
     maps: tuple[str, ...],
     zones: tuple[str, ...],
+    pushdown: str,
+    explain: bool,
     values: bool,
     json_: Path | None,
 ) -> int:
@@ -122,21 +131,24 @@ def reconcile(
                 f"--map {text!r} is not SIDE:THEIRS=OURS", "write for example --map source:msg_id=message_id"
             )
         columns.setdefault(side, {})[theirs] = ours
+    arguments: dict[str, Any] = {
+        "since": since,
+        "until": until,
+        "as_of": as_of,
+        "outcomes": outcomes,
+        "skip": _pairs(skip, "left out on the command line"),
+        "columns": columns,
+        "timezone": _pairs(zones, None),
+        "pushdown": pushdown,
+        "values": values,
+    }
+    if explain:
+        from integrity.plan import explain as said
+
+        click.echo(said(contract, source, destination, **arguments))
+        return 0
     with _progress() as progress:
-        result = verb(
-            contract,
-            source,
-            destination,
-            since=since,
-            until=until,
-            as_of=as_of,
-            outcomes=outcomes,
-            skip=_pairs(skip, "left out on the command line"),
-            columns=columns,
-            timezone=_pairs(zones, None),
-            values=values,
-            progress=progress,
-        )
+        result = verb(contract, source, destination, **arguments, progress=progress)
     return _finish(result, json_)
 
 

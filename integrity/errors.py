@@ -58,7 +58,7 @@ class StoreError(IntegrityError):
 
 
 class ConnectionLostError(StoreError):
-    """A database went away while it was read. The pass is read again from its start, a few times, before this is said."""
+    """A database went away while it was read, and again each time that the pass was started anew."""
 
 
 class PushdownError(StoreError):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import polars as pl
@@ -137,7 +138,7 @@ class Reader:
         wheres = {name for exclusion in self.contract.exclude for name in exclusion.where}
         return set(self.contract.columns) | times | wheres
 
-    @property
+    @cached_property
     def needed(self) -> dict[str, Column]:
         """Every column that this side must have, as ours, with its type."""
         columns = dict(self.contract.columns)
@@ -153,7 +154,7 @@ class Reader:
                 columns.setdefault(name, _TEXT)
         return columns
 
-    @property
+    @cached_property
     def has_processed(self) -> bool:
         """Whether the destination says when it processed an item."""
         clock = self.contract.clock
@@ -161,7 +162,7 @@ class Reader:
             return False
         return self.theirs(clock.processed.name) in self.store.columns()
 
-    @property
+    @cached_property
     def exclusions(self) -> tuple[Exclusion, ...]:
         return tuple(e for e in self.contract.exclude if e.side in (self.role, "both"))
 
@@ -217,7 +218,7 @@ class Reader:
         table = identities.select(*self.contract.identity).to_arrow()
         return self.framed(self.store.find(self.asked, fields, table), wanted, None, progress)
 
-    @property
+    @cached_property
     def asked(self) -> list[str]:
         """The columns that are asked of the store, by its own names."""
         return list(dict.fromkeys(self.theirs(name) for name in self.needed))

@@ -21,6 +21,7 @@ __all__ = ["Job"]
 
 _KIND: Final = Kind("job", "what runs", UsageError)
 _REQUIRED = ("contract", "source", "destination")
+_STORES = ("source", "destination", "outcomes")
 _MAPPINGS = ("skip", "columns", "timezone")
 
 
@@ -30,29 +31,31 @@ class Job:
 
     Attributes:
         contract: A built-in contract's name or a path.
-        source: A URL or path.
-        destination: A URL or path.
-        outcomes: A URL or path.
+        source: A URL or path; or a mapping of ``url`` to where a database is, and ``query`` to a SELECT.
+        destination: The same.
+        outcomes: The same.
         since: ISO 8601 with its offset.
         until: ISO 8601 with its offset.
         as_of: ISO 8601 with its offset.
         skip: Promises left out, and why.
         columns: For each side, their column names to ours.
         timezone: For each side, how naive timestamps are read.
+        pushdown: Whether databases total their own items: auto, always or never.
         values: Whether differing values are shown.
         json: Where the result is written.
     """
 
     contract: str
-    source: str
-    destination: str
-    outcomes: str | None = None
+    source: str | Mapping[str, str]
+    destination: str | Mapping[str, str]
+    outcomes: str | Mapping[str, str] | None = None
     since: str | None = None
     until: str | None = None
     as_of: str | None = None
     skip: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     timezone: Mapping[str, str] = field(default_factory=dict)
+    pushdown: str = "auto"
     values: bool = False
     json: str | None = None
 
@@ -73,7 +76,7 @@ class Job:
             if key not in known:
                 raise UsageError(f"{place}: there is no key {key!r} in a job", did_you_mean(key, known))
             wanted: type = Mapping if key in _MAPPINGS else bool if key == "values" else str
-            if not isinstance(value, wanted):
+            if not isinstance(value, (str, Mapping) if key in _STORES else wanted):
                 kinds = {Mapping: "a mapping", bool: "true or false", str: "text; write it in quotes"}
                 raise UsageError(f"{place}: {key} is {value!r}", f"it has to be {kinds[wanted]}")
         for key in _REQUIRED:

@@ -189,10 +189,10 @@ def _read(
         repeated = repeats.rows() if looks else None
         if repeated is not None:
             flagged.add(repeated[KEY])
-        frame, histogram = tally.finish(repeated)
-    totals = _control_totals(reader, read_at, frame, histogram, dict(tally.exclusions))
-    ended = pl.concat(accounted).unique() if accounted else None
-    return Measured(totals, remarks, ended, prefixes, flagged, reader, identities)
+        finished, histogram = tally.finish(repeated)
+    totals = _control_totals(reader, read_at, finished, histogram, dict(tally.exclusions))
+    batches = pl.concat(accounted).unique() if accounted else None
+    return Measured(totals, remarks, batches, prefixes, flagged, reader, identities)
 
 
 def _control_totals(

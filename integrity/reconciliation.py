@@ -20,13 +20,11 @@ import polars as pl
 from integrity.arguments import (
     Instant,
     bound_of,
-    by_side,
     contract_of,
     instant_of,
     mapping_of,
     not_judged,
     side_of,
-    skips_of,
     zones_of,
 )
 from integrity.balance import Compared
@@ -38,13 +36,13 @@ from integrity.errors import BalanceError, UsageError, did_you_mean
 from integrity.items import Reader, Role, micros, moment
 from integrity.outcomes import Outcomes
 from integrity.passes import measure as measure_side
-from integrity.remote import Pushdown, pushdown_of
+from integrity.plan import check_always, lag_of, planned
+from integrity.remote import pushdown_of
 from integrity.result import Result, SideRead, batch_frame, total_counts
 from integrity.search import Progress, Quiet
 from integrity.selftest import run_self_test
 from integrity.spool import Log, Spool
 from integrity.stores import open_store
-from integrity.stores.base import LaggingStore
 from integrity.totals import BATCH, ControlTotals
 from integrity.verdicts import judge_batches, judge_run
 
@@ -104,41 +102,25 @@ def reconcile(
         ('fail', [('corrupt', '2'), ('duplicate', '2'), ('lost', '3')])
     """
     progress = progress or Quiet()
-    promise = contract_of(contract)
-    started = dt.datetime.now(dt.UTC)
-    skips = skips_of(promise, skip or {})
-    mapped = by_side(columns or {}, "columns", ("source", "destination", "outcomes"))
-    zones = zones_of(by_side(timezone or {}, "timezone", ("source", "destination", "outcomes")))
-    if outcomes is not None and promise.outcomes is None:
-        raise UsageError(f"contract {promise.name!r} accepts no outcomes", "add outcomes: {accept: [...]} to it")
-    begin, end = bound_of(since, "since", promise), bound_of(until, "until", promise)
-    if begin is not None and end is not None and begin >= end:
-        raise UsageError(
-            f"since {moment(begin).isoformat()} is not before until {moment(end).isoformat()}", "swap them"
-        )
-    mode = pushdown_of(pushdown)
-    stores = [side if isinstance(side, ControlTotals) else open_store(side) for side in (source, destination)]
-    read_from = [side.read_at if isinstance(side, ControlTotals) else started - _lag(side) for side in stores]
-    cut = min([micros(m) for m in read_from] + ([] if as_of is None else [instant_of(as_of, "as_of")]))
-    timely = promise.timeliness is not None and Assertion.TIMELINESS not in skips
+    plan = planned(
+        contract,
+        source,
+        destination,
+        since=since,
+        until=until,
+        as_of=as_of,
+        outcomes=outcomes,
+        skip=skip,
+        columns=columns,
+        timezone=timezone,
+        pushdown=pushdown,
+        values=values,
+    )
+    promise, case, sides, skips = plan.promise, plan.case, plan.sides, plan.skips
+    mapped, zones, begin, end = plan.mapped, plan.zones, plan.since, plan.until
     absent = not_judged(promise)
-    case = Case(promise, cut, cut + (promise.clock.skew if promise.clock else 0) + 1, values, timely)
-
-    sides: list[Reader | ControlTotals] = []
-    roles: tuple[Role, Role] = ("source", "destination")
-    for role, where in zip(roles, stores, strict=True):
-        looked_up = outcomes is not None and role == "source"
-        hindrance = "outcomes are looked up item by item" if looked_up else ""
-        mapping, zone = mapped.get(role, {}), zones.get(role)
-        sides.append(side_of(promise, role, where, case, mapping, zone, begin, end, mode, hindrance))
-    _check_always(mode, sides)
     breaks = Log()
-    with Outcomes(
-        promise,
-        None if outcomes is None else open_store(outcomes),
-        mapping_of(mapped.get("outcomes", {})),
-        zones.get("outcomes"),
-    ) as ended:
+    with Outcomes(promise, plan.outcomes, mapping_of(mapped.get("outcomes", {})), zones.get("outcomes")) as ended:
         progress.step("testing that planted breaks are found")
         tested = run_self_test(case, sides)
         compared = compare(sides[0], sides[1], ended, case, breaks, progress)
@@ -149,6 +131,7 @@ def reconcile(
     frame = batch_frame(judged, compared.histogram, promise)
     totals = total_counts(frame)
     _check_rows(totals, breaks, judged)
+    roles: tuple[Role, Role] = ("source", "destination")
     recorded: dict[str, SideRead] = {
         role: _recorded(side, how, compared, role, mapped, zones)
         for role, side, how in zip(roles, sides, compared.hows, strict=True)
@@ -163,7 +146,7 @@ def reconcile(
         exclusions=_exclusions(promise, compared, judged),
         since=None if begin is None else moment(begin),
         until=None if end is None else moment(end),
-        as_of=moment(cut),
+        as_of=moment(case.as_of),
         sides=recorded,
         skips=skips,
         versions=versions,
@@ -210,7 +193,7 @@ def measure(
     mode = pushdown_of(pushdown)
     if not isinstance(store, ControlTotals):
         store = open_store(store)
-    cut = micros(dt.datetime.now(dt.UTC) - _lag(store))
+    cut = micros(dt.datetime.now(dt.UTC) - lag_of(store))
     if as_of is not None:
         cut = min(cut, instant_of(as_of, "as_of"))
     begin, end = bound_of(since, "since", promise), bound_of(until, "until", promise)
@@ -219,19 +202,9 @@ def measure(
     reader = side_of(promise, side, store, case, dict(columns or {}), zones.get(side), begin, end, mode)
     if isinstance(reader, ControlTotals):
         return reader
-    _check_always(mode, [reader])
+    check_always(mode, [reader])
     with Spool() as remarks:
         return measure_side(reader, remarks).totals
-
-
-def _lag(side: Any) -> dt.timedelta:
-    """How far behind the truth a side may be, as it declares."""
-    return side.lag if isinstance(side, LaggingStore) else dt.timedelta(0)
-
-
-def _check_always(mode: Pushdown, sides: Sequence[Reader | ControlTotals]) -> None:
-    if mode == "always" and not any(isinstance(side, Reader) and side.pushed is not None for side in sides):
-        raise UsageError("there is no database to push anything down to", "leave pushdown out, or say never")
 
 
 # --- what was found
@@ -313,7 +286,7 @@ def _notes(
     judged: pl.DataFrame,
     absent: dict[Assertion, str],
     skips: dict[Assertion, str],
-    sides: list[Reader | ControlTotals],
+    sides: Sequence[Reader | ControlTotals],
 ) -> tuple[str, ...]:
     notes = [f"{assertion.value} skipped: {why}" for assertion, why in skips.items()]
     notes += [f"{assertion.value}: {why}" for assertion, why in absent.items() if assertion not in skips]
@@ -333,8 +306,8 @@ def _notes(
     carried = [name for name, column in promise.content.items() if column.carried]
     if carried:
         notes.append(f"carried, not recomputed, by the destination: {', '.join(carried)}")
-    for role, totals, side in zip(
-        ("source", "destination"), (compared.source, compared.destination), sides, strict=True
+    for role, totals, side, how in zip(
+        ("source", "destination"), (compared.source, compared.destination), sides, compared.hows, strict=True
     ):
         untimed = totals.frame.filter(pl.col(BATCH).is_null())["records"].sum()
         if promise.clock is not None and totals.records and untimed == totals.records:
@@ -343,6 +316,8 @@ def _notes(
                 f"if its times have no zone, say timezone={{{role!r}: 'UTC'}} or --timezone {role}=UTC"
             )
         if isinstance(side, Reader):
+            if how != "pulled":
+                notes.append(f"{role} {how}")
             notes += [f"{role}: {remark}" for remark in getattr(side.store, "remarks", ())]
             left_out = getattr(side.store, "left_out", ())
             if left_out:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
 import pyarrow as pa
@@ -217,9 +217,13 @@ def frames(
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:
-    frame: Any = pl.from_arrow(table)
-    whole = [name for name in ("event", "processed", "slot") if name in frame.columns]
-    return frame.with_columns(pl.col(name).cast(pl.Int64) for name in whole)  # type: ignore[no-any-return]
+    """A frame whose columns have their types, also where a driver had nothing but NULL to tell them by."""
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)
+    whole = {"event", "processed", "slot", "unproven", "bucket", "latency_max", *COUNTS} & set(frame.columns)
+    texts = [name for name in frame.columns if name not in whole and not frame.schema[name].is_integer()]
+    types = {**dict.fromkeys(whole, pl.Int64()), **dict.fromkeys(texts, pl.String())}
+    return frame.with_columns(pl.col(name).cast(type_) for name, type_ in types.items())
 
 
 def _placed(reader: Reader, answer: pl.DataFrame, column: str) -> pl.DataFrame:

@@ -16,13 +16,10 @@ import pyarrow as pa
 
 from integrity.values import EPOCH, instant, localise
 
-__all__ = ["CALENDAR", "fixed_offset", "hide", "localised", "micros_of", "parsed", "scatter"]
+__all__ = ["fixed_offset", "hide", "localised", "micros_of", "parsed", "scatter"]
 
 #: Between these years chrono-tz (Polars) and zoneinfo (Python) hold the same rules; outside, zoneinfo decides alone.
 _SAME_ZONES = (0, 2_145_916_800_000_000)  # 1970-01-01 .. 2038-01-01, microseconds
-
-#: The first and the last microsecond of the years 1 to 9999.
-CALENDAR = (-62_135_596_800_000_000, 253_402_300_799_999_999)
 
 _ISO_COMMON = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\.[0-9]{1,9})?"

@@ -21,11 +21,13 @@ from zoneinfo import ZoneInfo
 
 from integrity.columns import Column, ColumnType
 
-__all__ = ["EPOCH", "UNREADABLE", "Unreadable", "canonical_value", "instant", "localise"]
+__all__ = ["CALENDAR", "EPOCH", "UNREADABLE", "Unreadable", "canonical_value", "instant", "localise"]
 
 #: U+001A SUBSTITUTE: begins the canonical value of what could not be read.
 UNREADABLE = "\x1a"
 EPOCH = dt.datetime(1970, 1, 1)
+#: The first and the last microsecond of the years 1 to 9999, from the epoch.
+CALENDAR = (-62_135_596_800_000_000, 253_402_300_799_999_999)
 _US = dt.timedelta(microseconds=1)
 UNIT = {"us": 1, "ms": 1_000, "s": 1_000_000}
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 
 import polars as pl
 import pytest
 
 import integrity
+from tests.servers import Duckdb, Engine, Mariadb, Parquet, Postgres, Sqlite, mariadb_server, postgres_server
 
 START = dt.datetime(2026, 3, 2, 0, 0, tzinfo=dt.UTC)
 
@@ -63,3 +65,31 @@ def promise(**changes: object) -> integrity.Contract:
 def day() -> pl.DataFrame:
     """Thirty messages, one a minute."""
     return frame(*(message(n, n) for n in range(30)))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Mariadb]:
+    """A real MariaDB."""
+    with mariadb_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def engines(postgres: Postgres, mariadb: Mariadb, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Engine]:
+    """Everything that rows can be put into, by name."""
+    folder = tmp_path_factory.mktemp("engines")
+    every: list[Engine] = [
+        postgres,
+        mariadb,
+        Duckdb(folder / "day.duckdb"),
+        Sqlite(folder / "day.sqlite"),
+        Parquet(folder),
+    ]
+    return {engine.name: engine for engine in every}

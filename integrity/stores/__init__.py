@@ -30,8 +30,8 @@ def open_store(where: object) -> Store:
     Args:
         where: A :class:`Store`, which is returned as it is; a pandas, Polars or Arrow table; a path, folder,
             glob pattern or fsspec URL of Parquet, CSV, JSON Lines or Arrow files; a SQLAlchemy URL with
-            ``#table`` or ``#schema.table``, or a mapping ``{"url": …, "query": "SELECT …"}``; or a URL whose scheme somebody registered under the entry-point
-            group ``integrity.stores``.
+            ``#table`` or ``#schema.table``, or ``{"url": …, "query": "SELECT …"}``; or a URL whose scheme somebody
+            registered under the entry-point group ``integrity.stores``.
 
     Raises:
         StoreError: nothing is there, or nothing that can be read; the message says what to write instead.

@@ -70,7 +70,10 @@ class DuckdbDatabase(Database):
         try:
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute("BEGIN")
-            yield _DuckdbSession(self, connection, duckdb_engine.Dialect())
+            dialect = duckdb_engine.Dialect(paramstyle="qmark")  # which doubles no percent signs
+            words = connection.execute("SELECT keyword_name FROM duckdb_keywords()").fetchall()
+            dialect.identifier_preparer.reserved_words = {word for (word,) in words}  # it has more than PostgreSQL's
+            yield _DuckdbSession(self, connection, dialect)
         except IntegrityError:
             raise
         except duckdb.Error as error:

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from integrity.errors import StoreError
 from integrity.stores.objects import arrow_column
@@ -94,7 +93,7 @@ class _MysqlSession(Session):
     def batches(self, statement: Select[Any], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         options = {"stream_results": True, "max_row_buffer": FETCHED}
         with self.connection.execute(statement, execution_options=options) as result:
-            described: Any = result.cursor.description  # type: ignore[union-attr]
+            described: Any = result.cursor.description
             codes = [column[1] for column in described]
 
             def blocks() -> Iterator[Sequence[Sequence[object]]]:
@@ -113,7 +112,7 @@ def _column(values: list[object], code: int) -> pa.Array[Any]:
     if code != _TIMESTAMP:
         return array
     if pa.types.is_timestamp(array.type):
-        return pc.assume_timezone(array, "UTC")
+        return array.cast(pa.timestamp("us", "UTC"))
     return arrow_column([v.replace(tzinfo=dt.UTC) if isinstance(v, dt.datetime) else v for v in values])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,7 +19,7 @@ from integrity.stores.base import CHUNK_ROWS
 from integrity.stores.objects import arrow_column
 from integrity.stores.sql_session import Database, Options, Session
 from integrity.stores.sql_types import Kind, SqlType
-from integrity.timestamps import CALENDAR
+from integrity.values import CALENDAR
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, FromClause, Select
@@ -44,7 +44,7 @@ class PostgresqlDatabase(Database):
     """PostgreSQL, and what speaks its protocol."""
 
     extra = "postgresql"
-    execution_options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}  # noqa: RUF012
+    execution_options: ClassVar[dict[str, Any]] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
     def __init__(self, url: URL, options: Options) -> None:
         if url.drivername == "postgresql":
@@ -116,8 +116,13 @@ class _PostgresqlSession(Session):
 
         every = sqlalchemy.select(sqlalchemy.text("*")).select_from(clause).where(sqlalchemy.false())
         with self.connection.execute(every) as result:
-            described: Any = result.cursor.description  # type: ignore[union-attr]
+            described: Any = result.cursor.description
             return {column.name: _type(column) for column in described}
+
+    def hindrance(self) -> str:
+        driver: Any = self.connection.connection.driver_connection
+        encoding = driver.info.parameter_status("server_encoding")
+        return "" if encoding == "UTF8" else f"the database's encoding is {encoding}, not UTF8"
 
     def batches(self, statement: Select[Any], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         statement = self._plain(statement)
@@ -177,7 +182,7 @@ class _PostgresqlSession(Session):
         import sqlalchemy
 
         with self.connection.execute(statement.where(sqlalchemy.false())) as result:
-            described: Any = result.cursor.description  # type: ignore[union-attr]
+            described: Any = result.cursor.description
         chosen = [
             column
             if about.type_code in _BY_OID or about.type_code in _AS_THEY_ARE
@@ -204,17 +209,23 @@ def _readable(array: pa.Array[Any]) -> pa.Array[Any]:
     """Return an array without ADBC's wrappers, and without instants that are none: infinity comes as a number."""
     if isinstance(array, pa.ExtensionArray) and not isinstance(array.type, pa.UuidType):
         array = array.storage
+    day = 86_400_000_000
+    first, last = CALENDAR
+    ticks: list[int | None]
     if pa.types.is_timestamp(array.type):
-        ticks, (first, last) = array.view(pa.int64()), CALENDAR
+        low, high = first, last
     elif pa.types.is_date32(array.type):
-        day = 86_400_000_000
-        ticks, (first, last) = array.view(pa.int32()), (CALENDAR[0] // day, CALENDAR[1] // day)
+        low, high = first // day, last // day
     else:
         return array
-    extremes = pc.min_max(ticks).as_py()
-    if extremes["min"] is None or (first <= extremes["min"] and extremes["max"] <= last):
+    width: Any = pa.int64() if pa.types.is_timestamp(array.type) else pa.int32()
+    numbers: Any = array.view(width)
+    extremes = pc.min_max(numbers)
+    least, most = extremes["min"].as_py(), extremes["max"].as_py()
+    if least is None or (low <= least and most <= high):
         return array
-    inside = [None if tick is None else first <= tick <= last for tick in ticks.to_pylist()]
+    ticks = numbers.to_pylist()
+    inside = [None if tick is None else low <= tick <= high for tick in ticks]
     kept = pc.if_else(pa.array(inside, pa.bool_()), array, pa.scalar(None, array.type)).to_pylist()
     values = [
         "infinite, or beyond the years 1 to 9999" if ok is False else value

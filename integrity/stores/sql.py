@@ -130,6 +130,15 @@ class SqlStore:
             yield from session.batches(every.where(condition), columns)
             yield from session.batches(every.where(sqlalchemy.column(span.column).is_(None)), columns)
 
+    def explain(self, columns: Sequence[str], span: Span | None = None) -> list[str]:
+        """Return the SQL by which rows are pulled, without running it."""
+        with self._database.session() as session:
+            check_columns(columns, self._columns(session), self.name)
+            every = self.select(columns)
+            condition = None if span is None else self._within(span, session)
+            queries = [every] if condition is None else [every.where(condition)]
+            return [session.written(query) for query in queries]
+
     # --- asking for some -------------------------------------------------------------------------------------------
 
     def finds(self, fields: Sequence[Field]) -> bool:
@@ -147,7 +156,7 @@ class SqlStore:
         """Yield the rows of some identities."""
         import sqlalchemy
 
-        named = [sqlalchemy.column(field.theirs) for field in fields]
+        named: list[ColumnElement[Any]] = [sqlalchemy.column(field.theirs) for field in fields]
         every = self.select(columns)
         with self._database.session() as session:
             types = self._types(session)
@@ -162,10 +171,16 @@ class SqlStore:
 
     def pushed(self, question: Question) -> Pushed:
         """Return how this database totals its own items."""
+        from integrity.stores.sql_text import DIALECTS
         from integrity.stores.sql_totals import SqlTotals
 
+        if self.dialect not in DIALECTS:
+            known = "it has no SHA-256" if self.dialect == "sqlite" else "its SQL is not known well enough"
+            raise PushdownError(f"{self.dialect} does not total its own items: {known}", "pull the rows")
         with self._database.session() as session:
             types = self._types(session)
+            if hindrance := session.hindrance():
+                raise PushdownError(hindrance, "pull the rows")
             if not types:
                 raise PushdownError(f"the types of the columns of {self.name} are not known", "pull the rows")
             keys = [] if self._table is None else session.indexes(self._table)[1]

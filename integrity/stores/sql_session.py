@@ -10,7 +10,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -26,7 +26,6 @@ from integrity.stores.base import CHUNK_ROWS
 from integrity.stores.columns import unique_columns
 from integrity.stores.objects import arrow_column
 from integrity.stores.sql_types import Kind, SqlType
-from integrity.windows import parse_duration
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Dialect, Engine, FromClause, Select
@@ -72,6 +71,8 @@ class Options:
                 continue
             text = said if isinstance(said, str) else said[-1]
             if name == "lag":
+                from integrity.windows import parse_duration
+
                 try:
                     options = replace(options, lag=dt.timedelta(microseconds=parse_duration(text)))
                 except ValueError:
@@ -83,8 +84,10 @@ class Options:
                 seconds = -1
             if not 0 < seconds < 10**6:
                 raise StoreError(f"{name}={text} is no number of seconds", f"write ?{name}=60 for a minute")
-            kept = "lock_timeout" if timeout_is_of_locks else name
-            options = replace(options, **{kept: seconds})
+            if name == "timeout" and not timeout_is_of_locks:
+                options = replace(options, timeout=seconds)
+            else:
+                options = replace(options, lock_timeout=seconds)
         return options, url.difference_update_query(["timeout", "lock_timeout", "lag"])
 
 
@@ -99,7 +102,7 @@ class Database:
     #: The extra that brings its driver.
     extra = ""
     #: How a connection is made to read one snapshot and nothing else.
-    execution_options: dict[str, Any] = {}
+    execution_options: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, url: URL, options: Options) -> None:
         self.url = url
@@ -134,7 +137,9 @@ class Database:
                 yield self.begin(connection)
         except IntegrityError:
             raise
-        except (sqlalchemy.exc.SQLAlchemyError, *self.errors()) as error:
+        except Exception as error:
+            if not isinstance(error, (sqlalchemy.exc.SQLAlchemyError, *self.errors())):
+                raise
             # Not as its cause: SQLAlchemy's text repeats the statement, a driver's may quote a value.
             raise self.problem(error) from None
         finally:
@@ -212,8 +217,8 @@ class Session:
         every = sqlalchemy.select(sqlalchemy.text("*")).select_from(clause)
         try:
             return unique_columns(self.described(every.where(sqlalchemy.false())), name)
-        except (sqlalchemy.exc.DBAPIError, *self.database.errors()):
-            if table is None:
+        except Exception as error:
+            if table is None or not isinstance(error, (sqlalchemy.exc.DBAPIError, *self.database.errors())):
                 raise
             self.connection.rollback()
             names = self.tables(table[0])
@@ -275,6 +280,15 @@ class Session:
         """Return all rows of a statement that has few."""
         with self.connection.execute(statement) as result:
             return [tuple(row) for row in result]
+
+    def written(self, statement: Select[Any]) -> str:
+        """Write a statement out for a person."""
+        text = str(statement.compile(dialect=self.dialect, compile_kwargs={"literal_binds": True}))
+        return text.replace("%%", "%") if self.dialect.paramstyle in ("format", "pyformat") else text
+
+    def hindrance(self) -> str:
+        """Why nothing can be totalled in this database, or an empty text."""
+        return ""
 
     def tables(self, schema: str | None) -> list[str]:
         """Return the names of the tables and views of a schema."""

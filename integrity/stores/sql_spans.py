@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from integrity.stores.sql_types import Kind
-from integrity.timestamps import CALENDAR
-from integrity.values import EPOCH
+from integrity.values import CALENDAR, EPOCH
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement

@@ -73,7 +73,7 @@ class _Octets(_Spelled):
     inherit_cache = True
     type = sa.BigInteger()
     spelled: ClassVar = {
-        "postgresql": "octet_length(convert_to({0}, 'UTF8'))",
+        "postgresql": "octet_length({0})",  # of a server whose own encoding is UTF-8
         "mysql": "LENGTH({0})",  # of what _Text made UTF-8
         "duckdb": "strlen({0})",
     }
@@ -201,7 +201,8 @@ def encoded(texts: Sequence[sa.ColumnElement[Any]], wide: Sequence[bool]) -> sa.
         wide: Which of them may hold more than ASCII.
     """
     lengths = [_Octets(t) if w else sa.func.length(t) for t, w in zip(texts, wide, strict=True)]
-    empty, null = sa.literal_column("''"), sa.literal_column("'-'")
+    empty: sa.ColumnElement[Any] = sa.literal_column("''")
+    null: sa.ColumnElement[Any] = sa.literal_column("'-'")
     parts: list[sa.ColumnElement[Any]] = [sa.func.coalesce(text, empty) for text in texts]
     parts += [sa.func.coalesce(_Digits(length), null) for length in lengths]
     while len(parts) > _JOINED:
@@ -213,7 +214,7 @@ def floored(number: sa.ColumnElement[Any], step: int) -> sa.ColumnElement[Any]:
     """Return the largest multiple of ``step`` that is not above a whole number, which may be negative."""
     if step == 1:
         return number
-    size = sa.literal_column(str(step))
+    size: sa.ColumnElement[Any] = sa.literal_column(str(step))
     return number - ((number % size + size) % size)
 
 
@@ -225,12 +226,14 @@ class Reading:
         raw: The column itself.
         text: Its canonical value; NULL where it is NULL or cannot be written out exactly.
         wide: Whether that text may hold more than ASCII, so that its octets have to be counted as UTF-8.
+        sure: Whether every value has a text, so that none need be looked for that has not.
         number: A timestamp's microseconds, an integer, a decimal's unscaled integer.
     """
 
     raw: sa.ColumnElement[Any]
     text: sa.ColumnElement[Any]
     wide: bool = False
+    sure: bool = False
     number: sa.ColumnElement[Any] | None = None
 
 
@@ -251,18 +254,19 @@ def reading(field: Field, type_: SqlType, where: str, dialect: str, zone: str | 
         raise PushdownError(
             f"{dialect} cannot compute these control totals (no SHA-256 is known of it)", "pull the rows"
         )
-    column, raw = field.column, sa.column(field.theirs)
+    column = field.column
+    raw: sa.ColumnElement[Any] = sa.column(field.theirs)
     may = _refusal(column, type_, dialect, zone)
     if may:
         raise PushdownError(f"column {field.theirs!r} of {where} is {type_.called}, {may}", "pull the rows")
     match column.type:
         case ColumnType.TEXT if type_.kind is Kind.TEXT:
             text = _declared(_Text(raw), column)
-            return Reading(raw, text, wide=True)
+            return Reading(raw, text, wide=True, sure=True)
         case ColumnType.TEXT | ColumnType.UUID:
-            return _plain(raw, _Digits(raw))
+            return Reading(raw, _Digits(raw), sure=True)
         case ColumnType.INTEGER:
-            return _plain(raw, _Digits(raw), raw)
+            return Reading(raw, _Digits(raw), sure=True, number=raw)
         case ColumnType.BOOLEAN:
             true, false = (
                 raw == sa.literal_column(v) for v in (("1", "0") if type_.kind is Kind.INTEGER else ("TRUE", "FALSE"))
@@ -281,7 +285,7 @@ def reading(field: Field, type_: SqlType, where: str, dialect: str, zone: str | 
             unscaled = _Unscaled(whole, sa.literal_column(str(10**places)), sa.literal_column(str(scale)))
             return _plain(raw, _Digits(unscaled), unscaled)
         case _:
-            return _plain(raw, _Hex(raw))
+            return Reading(raw, _Hex(raw), sure=True)
 
 
 def _plain(
@@ -295,7 +299,8 @@ def _instant(raw: sa.ColumnElement[Any], type_: SqlType, zone: str | None) -> sa
     if type_.kind is Kind.INSTANT or zone in ("UTC", "Etc/UTC"):
         return micros
     offset, first, last = fixed_offset(str(zone)) or (0, 0, 0)
-    low, high = sa.literal_column(str(first)), sa.literal_column(str(last))
+    low: sa.ColumnElement[Any] = sa.literal_column(str(first))
+    high: sa.ColumnElement[Any] = sa.literal_column(str(last))
     return sa.case(((micros >= low) & (micros < high), micros - sa.literal_column(str(offset))))
 
 

@@ -1,9 +1,9 @@
 """Which one query makes a database total its own items, to the last bit?
 
 The rows of a table become, level by level: canonical texts and instants; their fingerprint, latency and time slot; and
-one row for each slot, partition, exclusion and latency bucket, in which everything is summed exactly. Slots are windows,
-or quarters of an hour where windows are days of a time zone; they add up to batches outside. What a row holds that SQL
-cannot write out exactly is counted in the same query: one such row, and nothing of it is used.
+one row for each slot, partition, exclusion and latency bucket, in which everything is summed exactly. Slots are
+windows, or quarters of an hour where windows are days of a time zone; they add up to batches outside. What a row holds
+that SQL cannot write out exactly is counted in the same query: one such row, and nothing of it is used.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ class SqlTotals:
         asked = [self._totals_query()]
         if self._question.unique and not self._is_key():
             asked.append(self._repeats_query())
-        return [str(query.compile(dialect=self._dialect, compile_kwargs={"literal_binds": True})) for query in asked]
+        with self._store.session() as session:
+            return [session.written(query) for query in asked]
 
     def totals(self) -> pa.Table:
         """Return partial totals, as :meth:`integrity.stores.base.Pushed.totals` has them."""
@@ -129,7 +130,8 @@ class SqlTotals:
         names += [f"amount.{name}" for name in question.amounts]
         with self._store.session() as session:
             for batch in session.batches(sa.select(*columns), names):
-                self._check(sum(map(int, batch.column("odd").to_pylist())) + batch.column("digest").null_count)
+                odd = sum(int(flag or 0) for flag in batch.column("odd").to_pylist())
+                self._check(odd + batch.column("digest").null_count)
                 numbers = [self._exclusion(i) for i in batch.column("excluded").to_pylist()]
                 place = names.index("excluded")
                 yield batch.set_column(place, "excluded", pa.array(numbers, pa.string()))
@@ -168,11 +170,13 @@ class SqlTotals:
         ).subquery("prints")
         c, measured = prints.c, question.processed is not None
         skewed = self._skewed(c.event, c.processed) if measured else _number(0)
-        items = sa.select(
-            *(column for column in c if column.name not in ("event", "processed")),
-            self._slot(c.event).label("slot"),
-            skewed.label("skewed"),
-            (sa.case((skewed == 0, c.processed - c.event)) if measured else _null()).label("latency"),
+        items = self._barrier(
+            sa.select(
+                *(column for column in c if column.name not in ("event", "processed")),
+                self._slot(c.event).label("slot"),
+                skewed.label("skewed"),
+                (sa.case((skewed == 0, c.processed - c.event)) if measured else _null()).label("latency"),
+            )
         ).subquery("items")
         i = items.c
         bucket = sa.case((i.excluded.is_(None), _bucket(i.latency))) if measured else _null()
@@ -244,14 +248,15 @@ class SqlTotals:
         return named
 
     def _barrier(self, query: Select[Any]) -> Select[Any]:
-        """Keep two levels apart in PostgreSQL, which else computes a fingerprint again for each use of it."""
-        return query.offset(_number(0)) if self._dialect.name == "postgresql" else query
+        """Keep two levels apart: else these databases compute a fingerprint again for each use of it."""
+        return query if self._dialect.name == "duckdb" else query.offset(_number(0))
 
     def _bounds(self) -> list[ColumnElement[bool]]:
         question = self._question
         if question.event is None or (question.since is None and question.until is None):
             return []
-        column, event = sa.column(question.event.theirs), self._readings[self._fields.index(question.event)].number
+        column: ColumnElement[Any] = sa.column(question.event.theirs)
+        event = self._readings[self._fields.index(question.event)].number
         assert event is not None
         near = between(
             question.event.theirs,
@@ -305,7 +310,7 @@ class SqlTotals:
 
     def _invalid(self, rows: _Rows) -> ColumnElement[Any]:
         question = self._question
-        wrong = [self._raw(rows, field).is_(None) for field in question.identity.values()]
+        wrong: list[ColumnElement[bool]] = [self._raw(rows, field).is_(None) for field in question.identity.values()]
         if question.event is not None:
             wrong.append(self._raw(rows, question.event).is_(None))
             if question.future_is_invalid:
@@ -318,8 +323,9 @@ class SqlTotals:
 
     def _odd(self, rows: _Rows) -> ColumnElement[Any]:
         """Whether a value is there, and yet has no text."""
-        odd = [_named(rows, "r", k).is_not(None) & _named(rows, "t", k).is_(None) for k in range(len(self._fields))]
-        return _flag(sa.or_(*odd))
+        doubtful = [k for k, read in enumerate(self._readings) if not read.sure]
+        odd = [_named(rows, "r", k).is_not(None) & _named(rows, "t", k).is_(None) for k in doubtful]
+        return _flag(sa.or_(*odd)) if odd else _number(0)
 
     def _skewed(self, event: ColumnElement[Any], processed: ColumnElement[Any]) -> ColumnElement[Any]:
         horizon = _number(self._question.horizon)
@@ -386,14 +392,18 @@ def _count(condition: ColumnElement[bool], name: str) -> ColumnElement[Any]:
 
 
 def _bucket(latency: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The bucket of :func:`integrity.latency.bucket_of`, by comparisons alone: logarithms round."""
-    whens: list[tuple[Any, Any]] = [(latency < _number(1 << _LINEAR_BITS), latency)]
-    for power in range(_LINEAR_BITS, _HIGHEST):
-        shift = power - _LINEAR_BITS
-        whens.append(
-            (latency < _number(1 << (power + 1)), _number(32 * shift) + latency.bitwise_rshift(_number(shift)))
-        )
-    return sa.case(*whens)
+    """The bucket of :func:`integrity.latency.bucket_of`, by comparisons alone, for logarithms round."""
+
+    def between_powers(low: int, high: int) -> ColumnElement[Any]:
+        """The bucket of a latency of at least two to the power of ``low``, and less than that of ``high + 1``."""
+        if low < high:
+            middle = (low + high) // 2
+            below = latency < _number(1 << (middle + 1))
+            return sa.case((below, between_powers(low, middle)), else_=between_powers(middle + 1, high))
+        shift = low - _LINEAR_BITS
+        return latency if shift < 0 else _number(32 * shift) + latency.bitwise_rshift(_number(shift))
+
+    return between_powers(_LINEAR_BITS - 1, _HIGHEST - 1)
 
 
 def _whole(values: Sequence[Any], missing: int | None = None) -> pa.Array[Any]:

@@ -207,7 +207,7 @@ def test_a_writer_that_holds_the_lock_is_named() -> None:
     with closing(sqlite3.connect("gateway.db")) as writer:
         writer.execute("BEGIN EXCLUSIVE")
         assert "gateway.db is locked by a writer; run again" in problem("sqlite:///gateway.db?timeout=0.05#t")
-        assert "timeout of a SQLite URL is no number" in problem("sqlite:///gateway.db?timeout=soon#t")
+        assert "timeout=soon is no number of seconds" in problem("sqlite:///gateway.db?timeout=soon#t")
     assert read("sqlite:///gateway.db?timeout=0.05#t") == []
 
 
@@ -265,7 +265,7 @@ def test_nothing_can_be_written() -> None:
         pytest.raises(StoreError, match="cannot be opened: attempt to write a readonly database"),
         store.session() as session,
     ):
-        connection.exec_driver_sql("INSERT INTO log VALUES (1)")
+        session.connection.exec_driver_sql("INSERT INTO log VALUES (1)")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="folders that cannot be written to, the POSIX way")

@@ -1,0 +1,167 @@
+"""What is a run about, before any item is read?
+
+The caller's words become a contract, a case, and two sides that are known to be readable as declared. A plan can be
+carried out by :func:`integrity.reconcile`, or only be said, by :func:`explain`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from integrity.arguments import (
+    Instant,
+    bound_of,
+    by_side,
+    contract_of,
+    instant_of,
+    side_of,
+    skips_of,
+    zones_of,
+)
+from integrity.breaks import Case
+from integrity.contracts import Assertion, Contract
+from integrity.errors import UsageError
+from integrity.items import Reader, Role, Slice, micros, moment
+from integrity.remote import Pushdown, pushdown_of
+from integrity.stores import open_store
+from integrity.stores.base import LaggingStore, Store
+from integrity.totals import ControlTotals
+
+__all__ = ["Plan", "check_always", "explain", "lag_of", "planned"]
+
+_SIDES = ("source", "destination", "outcomes")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that has not begun.
+
+    Attributes:
+        promise: The contract.
+        case: What is judged, and when.
+        sides: The source and the destination.
+        outcomes: The store of what ended elsewhere.
+        since: First instant of event time, microseconds.
+        until: First instant no longer asked for.
+        skips: Promises left out, and why.
+        mapped: For each side, their column names to ours.
+        zones: For each side, how naive timestamps are read.
+    """
+
+    promise: Contract
+    case: Case
+    sides: tuple[Reader | ControlTotals, Reader | ControlTotals]
+    outcomes: Store | None
+    since: int | None
+    until: int | None
+    skips: dict[Assertion, str]
+    mapped: dict[str, Any]
+    zones: dict[str, str]
+
+
+def planned(
+    contract: str | os.PathLike[str] | Contract,
+    source: Any,
+    destination: Any,
+    *,
+    since: Instant = None,
+    until: Instant = None,
+    as_of: Instant = None,
+    outcomes: Any = None,
+    skip: Mapping[str, str] | None = None,
+    columns: Mapping[str, Mapping[str, str]] | None = None,
+    timezone: Mapping[str, str] | None = None,
+    pushdown: str = "auto",
+    values: bool = False,
+) -> Plan:
+    """Return the plan of :func:`integrity.reconcile`, whose arguments these are.
+
+    Raises:
+        UsageError, ContractError, StoreError: as it does, before reading.
+    """
+    promise = contract_of(contract)
+    started = dt.datetime.now(dt.UTC)
+    skips = skips_of(promise, skip or {})
+    mapped = by_side(columns or {}, "columns", _SIDES)
+    zones = zones_of(by_side(timezone or {}, "timezone", _SIDES))
+    if outcomes is not None and promise.outcomes is None:
+        raise UsageError(f"contract {promise.name!r} accepts no outcomes", "add outcomes: {accept: [...]} to it")
+    begin, end = bound_of(since, "since", promise), bound_of(until, "until", promise)
+    if begin is not None and end is not None and begin >= end:
+        raise UsageError(
+            f"since {moment(begin).isoformat()} is not before until {moment(end).isoformat()}", "swap them"
+        )
+    mode = pushdown_of(pushdown)
+    stores = [side if isinstance(side, ControlTotals) else open_store(side) for side in (source, destination)]
+    read_from = [side.read_at if isinstance(side, ControlTotals) else started - lag_of(side) for side in stores]
+    cut = min([micros(m) for m in read_from] + ([] if as_of is None else [instant_of(as_of, "as_of")]))
+    timely = promise.timeliness is not None and Assertion.TIMELINESS not in skips
+    case = Case(promise, cut, cut + (promise.clock.skew if promise.clock else 0) + 1, values, timely)
+
+    def side(role: Role, where: Any) -> Reader | ControlTotals:
+        looked_up = outcomes is not None and role == "source"
+        hindrance = "outcomes are looked up item by item" if looked_up else ""
+        mapping, zone = mapped.get(role, {}), zones.get(role)
+        return side_of(promise, role, where, case, mapping, zone, begin, end, mode, hindrance)
+
+    sides = side("source", stores[0]), side("destination", stores[1])
+    check_always(mode, sides)
+    ended = None if outcomes is None else open_store(outcomes)
+    return Plan(promise, case, sides, ended, begin, end, skips, mapped, zones)
+
+
+def lag_of(side: Any) -> dt.timedelta:
+    """How far behind the truth a side may be, as it declares."""
+    return side.lag if isinstance(side, LaggingStore) else dt.timedelta(0)
+
+
+def check_always(mode: Pushdown, sides: Sequence[Reader | ControlTotals]) -> None:
+    """Refuse ``pushdown="always"`` where nothing can be pushed anywhere.
+
+    Raises:
+        UsageError: neither side is a database.
+    """
+    if mode == "always" and not any(isinstance(side, Reader) and side.pushed is not None for side in sides):
+        raise UsageError("there is no database to push anything down to", "leave pushdown out, or say never")
+
+
+def explain(contract: str | os.PathLike[str] | Contract, source: Any, destination: Any, **arguments: Any) -> str:
+    """Say how both sides would be read, with the SQL of databases, and read nothing but the types of columns.
+
+    Args:
+        contract: As for :func:`integrity.reconcile`, and so are the others.
+        source: One side.
+        destination: The other.
+        **arguments: ``since``, ``until``, ``columns``, ``timezone``, ``pushdown`` and the others of it.
+
+    Returns:
+        SQL, in which comments say which side it is of, and why so.
+
+    Raises:
+        UsageError, ContractError, StoreError: as :func:`integrity.reconcile` does, before reading.
+
+    Example:
+        >>> import integrity, polars as pl
+        >>> notes = integrity.Contract(name="notes", version=1, identity=["id"])
+        >>> print(integrity.explain(notes, pl.DataFrame({"id": ["1"]}), pl.DataFrame({"id": ["1"]})))
+        -- source (Polars frame): pulled
+        <BLANKLINE>
+        -- destination (Polars frame): pulled
+    """
+    plan = planned(contract, source, destination, **arguments)
+    said = []
+    for role, side in zip(_SIDES, plan.sides, strict=False):
+        if isinstance(side, ControlTotals):
+            said.append(f"-- {role} ({side.location}): recorded earlier")
+            continue
+        queries: Sequence[str] = ()
+        if side.pushed is not None:
+            queries = side.pushed.explain()
+        elif hasattr(side.store, "explain"):
+            queries = side.store.explain(side.asked, side.span(Slice()))
+        said.append("\n".join([f"-- {role} ({side.store.name}): {side.how}", *(f"{query};" for query in queries)]))
+    return "\n\n".join(said)
