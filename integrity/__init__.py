@@ -8,9 +8,11 @@
 from integrity.contracts import Assertion, Contract, contract
 from integrity.errors import (
     BalanceError,
+    ConnectionLostError,
     ContractError,
     IntegrityError,
     MissingExtraError,
+    PushdownError,
     SelfTestError,
     StoreError,
     UsageError,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import combinations, islice
 from typing import Any
 
@@ -19,7 +20,8 @@ from integrity.columns import Column, ColumnType
 from integrity.contracts import Contract
 from integrity.errors import StoreError
 from integrity.stores import open_store
-from integrity.stores.base import Store
+from integrity.stores.base import Store, TypedStore
+from integrity.stores.objects import arrow_column
 
 __all__ = ["draft"]
 
@@ -118,7 +120,10 @@ def _look(store: Store) -> _Seen:
         raise StoreError(f"{store.name} holds no rows to draft from", "point at a day that has some")
     batch = batch.slice(0, _ROWS)
     types, values = {}, {}
+    known = store.types() if isinstance(store, TypedStore) else {}
     for name, array in zip(names, batch.columns, strict=True):
+        if pa.types.is_string(array.type) and pa.types.is_decimal(known.get(name, pa.null())):
+            array = _decimals(array)
         types[name], values[name] = _guess(array)
     return _Seen(store, types, values)
 
@@ -137,13 +142,22 @@ def _guess(array: pa.Array[Any]) -> tuple[Column, pl.Series]:
     elif physical in ("float", "double", "halffloat"):
         candidates = [Column(type=ColumnType.FLOAT, exact=True)]
     elif physical in ("string", "large_string", "string_view"):  # hexadecimal text is more often just text
-        candidates = [c for c in candidates if c.type not in (ColumnType.BINARY, ColumnType.BOOLEAN)]
+        textual = (ColumnType.BINARY, ColumnType.BOOLEAN, ColumnType.UUID)
+        candidates = [c for c in candidates if c.type not in textual]
     for column in candidates:
         read = canonical.read(array, column, "UTC")
         if read.unreadable is None and not (column.type is ColumnType.INTEGER and _padded(array)):
             return column, read.text
     read = canonical.read(array, Column(type=ColumnType.TEXT))
     return Column(type=ColumnType.TEXT), read.text
+
+
+def _decimals(array: pa.Array[Any]) -> pa.Array[Any]:
+    """Decimals that came as text, which keeps each digit, as decimals; what is none of them says nothing."""
+    numbers = [
+        None if text is None or not re.fullmatch(r"-?[0-9.]+", text) else Decimal(text) for text in array.to_pylist()
+    ]
+    return arrow_column(numbers)
 
 
 def _padded(array: pa.Array[Any]) -> bool:

@@ -78,8 +78,8 @@ def reconcile(
         skip: Promises left out on purpose, and why: ``{"timeliness": "clock replaced on the 3rd"}``.
         columns: For ``source``, ``destination`` and ``outcomes``: their column names to ours.
         timezone: For each of them, how to read naive timestamps: ``{"destination": "Asia/Seoul"}``.
-        pushdown: Whether databases total their own items, so that only totals travel: ``auto`` (where their rows would
-            cross a network, and where they can to the last bit), ``always`` (or the run is refused) or ``never``.
+        pushdown: Whether databases total their own items, so that only totals travel: ``auto`` (where they can to the
+            last bit, and pulling is not faster), ``always`` (or the run is refused) or ``never``.
         values: Show the differing values of corrupt items; they may be private.
         progress: Hears what a long run is doing.
 

@@ -43,8 +43,8 @@ def pushdown_of(given: str) -> Pushdown:
 def offered(reader: Reader, mode: Pushdown, hindrance: str = "") -> Reader:
     """Return the reader that totals where that is wanted and possible, and says how it reads, and why.
 
-    ``auto`` pulls rows that cross no network, because hashing them here is faster than there; it pushes down what lies
-    elsewhere, because only totals travel then; and it pulls what the store cannot compute to the last bit.
+    ``auto`` pushes down, so that only totals travel, except where pulling is known to take less time, and where the
+    store cannot compute them to the last bit.
 
     Args:
         reader: One side.
@@ -59,8 +59,8 @@ def offered(reader: Reader, mode: Pushdown, hindrance: str = "") -> Reader:
         return reader
     if mode == "never":
         return replace(reader, how="pulled, as asked for")
-    if mode == "auto" and store.near:
-        return replace(reader, how=f"pulled: {store.near}, and hashing here is faster")
+    if mode == "auto" and store.rather_pulled:
+        return replace(reader, how=f"pulled: {store.rather_pulled}")
     try:
         if hindrance:
             raise PushdownError(hindrance, "pull the rows")

@@ -222,8 +222,8 @@ class TotallingStore(Protocol):
     """A store that can total its own items."""
 
     @property
-    def near(self) -> str:
-        """Why pulling its rows costs little (the same machine), or an empty text where it does not."""
+    def rather_pulled(self) -> str:
+        """Why pulling its rows takes less time than letting it total them, or an empty text where it does not."""
         ...
 
     def pushed(self, question: Question) -> Pushed:

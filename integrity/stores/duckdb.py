@@ -55,10 +55,6 @@ class DuckdbDatabase(Database):
             )
         super().__init__(url.set(database=os.path.abspath(os.path.expanduser(database))), options)
 
-    @property
-    def near(self) -> str:
-        return "it is a file"
-
     @contextlib.contextmanager
     def session(self) -> Iterator[Session]:
         try:

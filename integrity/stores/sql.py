@@ -90,9 +90,9 @@ class SqlStore:
         return self._database.options.lag
 
     @property
-    def near(self) -> str:
-        """Why pulling its rows costs little, or an empty text."""
-        return self._database.near
+    def rather_pulled(self) -> str:
+        """Why pulling its rows takes less time than letting it total them, or an empty text."""
+        return self._database.rather_pulled
 
     @property
     def dialect(self) -> str:

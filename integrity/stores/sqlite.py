@@ -31,10 +31,6 @@ class SqliteDatabase(Database):
     def __init__(self, url: URL, options: Options) -> None:
         super().__init__(url.set(database=_path(url)), options)
 
-    @property
-    def near(self) -> str:
-        return "it is a file"
-
     def errors(self) -> tuple[type[Exception], ...]:
         return (sqlite3.Error,)
 

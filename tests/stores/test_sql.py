@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -381,6 +382,7 @@ def test_a_driver_that_is_not_installed(dialect: str, extra: str, monkeypatch: p
         raise ModuleNotFoundError("No module named 'driver'")
 
     monkeypatch.setattr("sqlalchemy.create_engine", missing)
+    monkeypatch.setitem(sys.modules, "duckdb", None)  # which is how an import fails
     with pytest.raises(MissingExtraError, match=rf"pip install 'processing-integrity\[{extra}\]'"):
         read(f"{dialect}://anna:hunter2@host/db#t")
     with pytest.raises(StoreError, match="oracle:// URLs need a driver; No module named 'driver'"):
