@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-Break = tuple[str, str, str]
+Break = tuple[str, ...]  # the kind and the identity
 
 
-def named(answer: Path, document: dict[str, Any]) -> Iterator[Break]:
+def named(answer: Path, document: dict[str, Any], columns: list[str]) -> Iterator[Break]:
     """Yield the breaks of an answer: of a peer's, or of our own result, whose long lists lie in a file beside it."""
     if "schema" not in document:
         yield from map(tuple, document["breaks"])
@@ -25,17 +25,18 @@ def named(answer: Path, document: dict[str, Any]) -> Iterator[Break]:
     if "breaks_file" in document:
         with (answer.parent / document["breaks_file"]).open(encoding="utf-8") as lines:
             rows = map(json.loads, lines)
-            yield from ((row["kind"], row["tenant_id"], row["message_id"]) for row in rows)
+            yield from (tuple(row[name] for name in columns) for row in rows)
     else:
         assert len(document["breaks"]) == document["breaks_total"]
-        yield from ((row["kind"], row["tenant_id"], row["message_id"]) for row in document["breaks"])
+        yield from (tuple(row[name] for name in columns) for row in document["breaks"])
 
 
 def check(answer: Path, planted: Path) -> dict[str, Any]:
     with planted.open(encoding="utf-8", newline="") as rows:
-        expected = set(map(tuple, list(csv.reader(rows))[1:]))
+        columns, *listed = csv.reader(rows)
+    expected: set[Break] = set(map(tuple, listed))
     document = json.loads(answer.read_text(encoding="utf-8"))
-    breaks = list(named(answer, document))
+    breaks = list(named(answer, document, columns))
     found = len(expected.intersection(breaks))
     equal = document["verdict"] == "pass" if "schema" in document else document["equal"]
     # named twice is named wrongly once

@@ -1,10 +1,12 @@
-"""What the peers' users would write, each as a process of its own; run.py starts it in the peers' environment.
+"""What the peers' users would write, each as a process of its own; run.py and databases.py start it in the environment
+of that peer.
 
-    python peers.py datacompy-polars SOURCE DESTINATION ANSWER
+    python peers.py datacompy-polars SOURCE.parquet DESTINATION.parquet ANSWER
+    python peers.py reladiff 'postgresql://postgres@/postgres?host=FOLDER#source' 'postgresql://…#destination' ANSWER
 
-ANSWER is written as JSON: {"equal": bool, "breaks": [[kind, tenant_id, message_id], ...]}. Naming the breaks is part of
-the task. datacompy names no duplicates, so each row that only the destination has is looked up in the source, as a user
-of it would.
+ANSWER is written as JSON: {"equal": bool, "breaks": [[kind, tenant_id, message_id], ...]}, of tables without tenant_id.
+Naming the breaks is part of the task. datacompy names no duplicates, so each row that only the destination has is
+looked up in the source, as a user of it would.
 """
 
 from __future__ import annotations
@@ -13,10 +15,13 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 IDENTITY = ["tenant_id", "message_id"]
 CONTENT = ["sent_at", "sender_id", "kind", "body", "size_bytes"]
-Breaks = list[tuple[str, str, str]]
+#: Of the tables of databases.py, whose identity is the message_id alone.
+COLUMNS = ("room_id", "sender_id", "body", "size_bytes", "sent_at", "stored_at")
+Breaks = list[tuple[str, ...]]
 
 
 def datacompy_polars(source: str, destination: str) -> tuple[bool, Breaks]:
@@ -103,10 +108,72 @@ def read_only(source: str, destination: str) -> tuple[bool, Breaks]:
     return True, []
 
 
+def place(url: str) -> tuple[str, str]:
+    """Return the folder of the socket and the table of a URL."""
+    parts = urlsplit(url)
+    return parse_qs(parts.query)["host"][0], parts.fragment
+
+
+def reladiff_hashdiff(source: str, destination: str) -> tuple[bool, Breaks]:
+    """Checksums of ranges of the key, by the databases; the rows of a range that differs travel, and it names them."""
+    import reladiff
+
+    tables = []
+    for host, table in map(place, (source, destination)):
+        where = {"driver": "postgresql", "host": host, "port": 5432, "user": "postgres", "password": ""}
+        where["dbname"] = "postgres"
+        found = reladiff.connect_to_table(where, table, "message_id", extra_columns=COLUMNS, thread_count=2)
+        tables.append(found)
+    rows: dict[str, list[str]] = {"-": [], "+": []}
+    algorithm = reladiff.Algorithm.HASHDIFF
+    for sign, row in reladiff.diff_tables(*tables, algorithm=algorithm, threaded=True, max_threadpool_size=2):
+        rows[sign].append(row[0])
+    gone, come = set(rows["-"]), set(rows["+"])
+    kinds = {"corrupt": gone & come, "lost": gone - come, "extra": come - gone}
+    breaks: Breaks = [(kind, id_) for kind, ids in kinds.items() for id_ in ids]
+    return not breaks, breaks
+
+
+def data_validator(source: str, destination: str) -> tuple[bool, Breaks]:
+    """A SHA-256 of each row, by the databases; hashes and keys travel, and pandas joins them. Its command line."""
+    import csv
+    import io
+    import os
+    import tempfile
+    from contextlib import redirect_stdout
+
+    from data_validation.__main__ import main
+
+    said = io.StringIO()
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["PSO_DV_CONN_HOME"] = home
+
+        def run(*words: str) -> None:
+            sys.argv = ["data-validation", "--log-level", "ERROR", *words]
+            with redirect_stdout(said):
+                main()
+
+        for side, (host, _) in {"source": place(source), "target": place(destination)}.items():
+            where = ["--host", host, "--port", "5432", "--user", "postgres", "--password", "", "--database", "postgres"]
+            run("connections", "add", "-c", side, "Postgres", *where)
+        said.truncate(said.seek(0))
+        pair = "=".join(f"public.{place(url)[1]}" for url in (source, destination))
+        asked = ["--primary-keys", "message_id", "--hash", "*", "--format", "csv", "--filter-status", "fail"]
+        run("validate", "row", "-sc", "source", "-tc", "target", "-tbls", pair, *asked)
+    said.seek(0)
+    breaks: Breaks = []
+    for row in csv.DictReader(said):
+        kind = "lost" if not row["target_agg_value"] else "corrupt" if row["source_agg_value"] else "extra"
+        breaks.append((kind, json.loads(row["group_by_columns"])["message_id"]))
+    return not breaks, breaks
+
+
 PEERS: dict[str, Any] = {
     "datacompy-polars": datacompy_polars,
     "datacompy-pandas": datacompy_pandas,
     "duckdb-join": duckdb_join,
+    "reladiff": reladiff_hashdiff,
+    "dvt": data_validator,
     "read-only": read_only,
 }
 

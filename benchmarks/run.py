@@ -27,6 +27,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,11 +35,13 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "RESULTS.md"
-KEPT = "<!-- Below this line RESULTS.md is written by hand; run.py keeps it. -->"
+KEPT = "<!-- run.py keeps what is below this line: the section of databases.py, and what is written by hand. -->"
 FULL_ROWS, FULL_REPEAT = 5_000_000, 5
 #: A runner that needs longer than this is repeated only once.
 SLOW_SECONDS = 30
 GIVE_UP_SECONDS = 1800
+#: Ours exits with 1 on "fail" and 3 on "unverified"; both leave an answer, which is checked.
+OUR_CODES = (0, 1, 3)
 
 
 @dataclass(frozen=True)
@@ -127,15 +130,15 @@ Results = dict[str, dict[str, Measured]]
 # --- what is needed before --------------------------------------------------------------------------------------------
 
 
-def peers_environment(folder: Path) -> tuple[Path, str]:
+def peers_environment(folder: Path, pinned: str = "peers.txt") -> tuple[Path, str]:
     """Return the Python of the peers, made now if their pins changed, and what is wrong with it, if anything."""
-    pins = (HERE / "peers.txt").read_text(encoding="utf-8")
+    pins = (HERE / pinned).read_text(encoding="utf-8")
     python, stamp = folder / "bin" / "python", folder / "installed.txt"
     wanted = f"{platform.python_version()}\n{pins}"
     if not (stamp.exists() and stamp.read_text(encoding="utf-8") == wanted):
-        say("making the peers' environment")
+        say(f"making the environment of {pinned}")
         shutil.rmtree(folder, ignore_errors=True)
-        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "-r", "peers.txt"]
+        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "-r", pinned]
         for step in ([sys.executable, "-m", "venv", str(folder)], pip):
             done = subprocess.run(step, cwd=HERE, capture_output=True, text=True)
             if done.returncode:
@@ -208,16 +211,20 @@ def run_once(runner: Runner, peer_python: Path, files: tuple[Path, Path, Path]) 
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
         answer = Path(scratch) / "answer.json"
         line = command(runner, peer_python, source, destination, answer)
-        seconds, usage, code, last = spawn(line, Path(scratch))
-        if code == -signal.SIGKILL:
-            return f"killed after {seconds:.0f} s" + ("" if seconds > GIVE_UP_SECONDS else ": probably out of memory")
-        # Ours exits with 1 on "fail" and 3 on "unverified"; both leave an answer, which is checked.
-        if code not in ((0, 1, 3) if runner is OURS else (0,)) or not answer.exists():
-            return plain(f"exit code {code}: {last}")
-        checker = [sys.executable, str(HERE / "check.py"), str(answer), str(planted)]
-        done = subprocess.run(checker, capture_output=True, text=True)
-        if done.returncode:
-            return plain(f"its answer cannot be read: {done.stderr.strip().splitlines()[-1]}")
+        return judged(line, answer, planted, OUR_CODES if runner is OURS else (0,))
+
+
+def judged(line: list[str], answer: Path, planted: Path, codes: tuple[int, ...]) -> Run | str:
+    """Run one process in the folder of its answer, and compare what it answers with what was planted."""
+    seconds, usage, code, last = spawn(line, answer.parent)
+    if code == -signal.SIGKILL:
+        return f"killed after {seconds:.0f} s" + ("" if seconds > GIVE_UP_SECONDS else ": probably out of memory")
+    if code not in codes or not answer.exists():
+        return plain(f"exit code {code}: {last}")
+    checker = [sys.executable, str(HERE / "check.py"), str(answer), str(planted)]
+    done = subprocess.run(checker, capture_output=True, text=True)
+    if done.returncode:
+        return plain(f"its answer cannot be read: {done.stderr.strip().splitlines()[-1]}")
     peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return Run(seconds, usage.ru_utime + usage.ru_stime, peak, **json.loads(done.stdout))
 
@@ -225,21 +232,26 @@ def run_once(runner: Runner, peer_python: Path, files: tuple[Path, Path, Path]) 
 def measure(case: Case, files: tuple[Path, Path, Path], peers: tuple[Path, str], repeat: int) -> dict[str, Measured]:
     python, problem = peers
     measured = {runner.name: Measured(runner, problem="" if runner is OURS else problem) for runner in case.runners}
+    take_turns(case.name, measured, lambda runner: run_once(runner, python, files), repeat)
+    return measured
+
+
+def take_turns(name: str, measured: dict[str, Measured], once: Callable[[Runner], Run | str], repeat: int) -> None:
+    """Run each runner once, then each once more, and so on; but not those that cannot, nor slow ones twice."""
     for turn in range(repeat):
         for one in measured.values():
             slow = bool(one.runs) and one.runs[0].seconds > SLOW_SECONDS
             if one.problem or (slow and turn >= 1):
                 continue
-            run = run_once(one.runner, python, files)
+            run = once(one.runner)
             if isinstance(run, str):
                 one.problem = run
-                say(f"{case.name:<11}{turn + 1}/{repeat}  {one.runner.name:<17} {run}")
+                say(f"{name:<22}{turn + 1}/{repeat}  {one.runner.name:<17} {run}")
                 continue
             one.runs.append(run)
             answer = ("right" if run.right else f"WRONG: {run.answer}") if one.runner.compares else "-"
             size = f"{run.peak / 2**20:>7,.0f} MiB"
-            say(f"{case.name:<11}{turn + 1}/{repeat}  {one.runner.name:<17} {run.seconds:>7.2f} s {size}  {answer}")
-    return measured
+            say(f"{name:<22}{turn + 1}/{repeat}  {one.runner.name:<17} {run.seconds:>7.2f} s {size}  {answer}")
 
 
 # --- telling ----------------------------------------------------------------------------------------------------------
@@ -329,7 +341,10 @@ def machine(load: float) -> str:
 _VERSIONS = """
 import importlib.metadata, sys
 for name in sys.argv[1:]:
-    print(name, importlib.metadata.version(name))
+    try:
+        print(name, importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        pass
 """
 
 
@@ -341,19 +356,26 @@ def git(*words: str) -> str:
 
 def versions(peers: tuple[Path, str]) -> list[str]:
     """Say what exactly was measured."""
+    names = ("datacompy", "polars", "pandas", "duckdb", "pyarrow", "numpy")
+    return [
+        f"- ours: {ours_installed('polars', 'polars-hash', 'pyarrow')}",
+        f"- peers: {peers[1] or installed(peers[0], names)}",
+        f"- both: Python {platform.python_version()}",
+    ]
+
+
+def ours_installed(*names: str) -> str:
     commit = git("rev-parse", "--short", "HEAD")
     changed = git("status", "--porcelain", "--", "../integrity", "../pyproject.toml")
     at = (f" at {commit}" + (" with uncommitted changes" if changed else "")) if commit else ""
-    own = [f"{name} {importlib.metadata.version(name)}" for name in ("polars", "polars-hash", "pyarrow")]
-    lines = [f"- ours: processing-integrity {importlib.metadata.version('processing-integrity')}{at}, {', '.join(own)}"]
-    if not peers[1]:
-        names = ("datacompy", "polars", "pandas", "duckdb", "pyarrow", "numpy")
-        line = [str(peers[0]), "-c", _VERSIONS, *names]
-        found = subprocess.run(line, capture_output=True, text=True, check=True).stdout.split("\n")
-        lines.append(f"- peers: {', '.join(filter(None, found))}")
-    else:
-        lines.append(f"- peers: {peers[1]}")
-    return [*lines, f"- both: Python {platform.python_version()}"]
+    own = f"processing-integrity {importlib.metadata.version('processing-integrity')}{at}"
+    return f"{own}, {installed(Path(sys.executable), names)}"
+
+
+def installed(python: Path, names: Sequence[str]) -> str:
+    """Return these packages with their versions, as far as that environment has them."""
+    found = subprocess.run([str(python), "-c", _VERSIONS, *names], capture_output=True, text=True, check=True)
+    return ", ".join(found.stdout.splitlines())
 
 
 def report(results: Results, rows: int, repeat: int, load: float, peers: tuple[Path, str]) -> str:
@@ -407,12 +429,12 @@ def main() -> None:
     option("--repeat", type=int, default=FULL_REPEAT, help="runs of each runner")
     option("--only", choices=[case.name for case in CASES], action="append", help="this case; may be repeated")
     option("--data", type=Path, default=HERE / ".data", help="where the data is kept (about 1.5 GB)")
-    option("--peers", type=Path, default=HERE / ".peers", help="where the peers' environment is kept (about 0.6 GB)")
+    option("--peers", type=Path, default=HERE / ".peers", help="where the peers' environments are kept (about 0.6 GB)")
     option("--prepare", action="store_true", help="make the peers' environment and the data, measure nothing")
     option("--results", type=Path, help="write the results here; a full run writes RESULTS.md if this is left out")
     asked = parser.parse_args()
     chosen = [case for case in CASES if not asked.only or case.name in asked.only]
-    peers = peers_environment(asked.peers.resolve())
+    peers = peers_environment(asked.peers.resolve() / "datacompy")
     if peers[1]:
         say(f"peers {peers[1]}")
     prepared = {case.name: prepare(asked.data.resolve(), case, asked.rows) for case in chosen}

@@ -1,13 +1,12 @@
 """The messages of data.py as tables of seven columns: in PostgreSQL, SQLite, DuckDB and Parquet.
 
-Each style of id has a source and two destinations: ``identical``, and ``scattered``, where one row of each thousand has
-one blank more at the end of its body. A destination holds its rows in the order in which they were stored, up to two
-seconds after they were sent.
-
     python benchmarks/tables.py FOLDER ROWS POSTGRESQL_URL
 
-makes the tables ``STYLE_source``, ``STYLE_identical`` and ``STYLE_scattered``, and in the folder ``STYLE_CASE.csv`` (what
-was planted), and ``source.parquet``, ``source.sqlite``, ``source.duckdb`` and ``identical.parquet`` of the first style.
+For each style of id PostgreSQL gets a table ``STYLE_source`` and two destinations: ``STYLE_identical``, and
+``STYLE_scattered``, where one body of each thousand has one full stop more. The folder gets ``STYLE_CASE.csv``, which
+lists what was planted, and of the first style ``source.parquet``, ``source.sqlite``, ``source.duckdb`` and
+``identical.parquet``. A destination holds its rows in the order in which they were stored, up to two seconds after they
+were sent.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
-from data import SCATTER, draw, messages, pick, pieces, text
+from data import SCATTER, draw, pick, pieces, text
 
-#: UUIDs as they are commonly kept, which fall anywhere, and ids that ascend with time. Not 32 hexadecimal digits
-#: without hyphens: reladiff 0.6.0 takes them for UUIDs, compares nothing, and reports no difference.
+#: UUIDs as they are commonly kept, which fall anywhere, and ids that ascend with time. Not a counter of 32 hexadecimal
+#: digits: reladiff 0.6.0 takes it for UUIDs, asks for ranges with hyphens, which are empty, and reports no difference.
 STYLES = ("uuid", "sequential")
 CASES = ("identical", "scattered")
 COLUMNS = {
@@ -60,7 +59,7 @@ def arrived(case: str, table: pa.Table, number: np.ndarray) -> tuple[pa.Table, p
     block = number // np.uint64(SCATTER)
     faulty = number % np.uint64(SCATTER) == draw("fault", block) % np.uint64(SCATTER)
     where = pa.array(faulty & (case == "scattered"))
-    body = pc.if_else(where, text(table["body"], " "), table["body"])
+    body = pc.if_else(where, text(table["body"], "."), table["body"])
     held = table.set_column(table.schema.get_field_index("body"), "body", body)
     return held.take(pc.sort_indices(table["stored_at"])), table["message_id"].filter(where)
 

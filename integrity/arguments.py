@@ -80,7 +80,7 @@ def side_of(
         promise,
         role,
         open_store(where),
-        case.as_of,
+        case.horizon - 1 - (promise.clock.skew if promise.clock else 0),
         mapping=mapping_of(mapping),
         zone=zone,
         since=since,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -233,7 +234,12 @@ def _nulls(array: pa.Array[Any]) -> pl.Series:
 def _one_by_one(array: pa.Array[Any], column: Column, zone: str | None) -> Values:
     if pa.types.is_null(array.type):
         return Values(pl.Series([None] * len(array), dtype=pl.String))
-    read_values = [canonical_value(value, column, zone) for value in _pylist(array)]
+    values = _pylist(array)
+    if column.type is ColumnType.DECIMAL and array.type in (pa.float32(), pa.float16()):
+        # The shortest text of a narrow float is that of its own width: 0.1 is not 0.10000000149011612.
+        narrow = array.type.to_pandas_dtype()
+        values = [None if value is None else Decimal(str(narrow(value))) for value in values]
+    read_values = [canonical_value(value, column, zone) for value in values]
     unreadable = [isinstance(value, Unreadable) for value in read_values]
     text = pl.Series([None if value is None else str(value) for value in read_values], dtype=pl.String)
     return Values(text, pl.Series(unreadable, dtype=pl.Boolean) if any(unreadable) else None)
@@ -293,7 +299,8 @@ def _bulk_date(array: pa.Array[Any], column: Column) -> tuple[pl.Series, pl.Seri
 def _bulk_date_text(array: pa.Array[Any], column: Column) -> tuple[pl.Series, pl.Series | None]:
     text = _polars(array)
     days = text.str.to_date("%Y-%m-%d", strict=False).to_physical().cast(pl.String)
-    return days, text.str.contains("^[0-9]{4}-[0-9]{2}-[0-9]{2}$") & days.is_not_null()
+    shaped = text.str.contains("^[0-9]{4}-[0-9]{2}-[0-9]{2}$") & ~text.str.starts_with("0000")  # no year of Python's
+    return days, shaped & days.is_not_null()
 
 
 def _bulk_decimal(array: pa.Array[Any], column: Column) -> tuple[pl.Series, pl.Series | None]:

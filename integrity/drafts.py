@@ -20,7 +20,7 @@ from integrity.columns import Column, ColumnType
 from integrity.contracts import Contract
 from integrity.errors import StoreError
 from integrity.stores import open_store
-from integrity.stores.base import Store, TypedStore
+from integrity.stores.base import HeadedStore, Store, TypedStore
 from integrity.stores.objects import arrow_column
 
 __all__ = ["draft"]
@@ -115,7 +115,8 @@ def draft(source: Any, destination: Any, name: str = "draft") -> str:
 
 def _look(store: Store) -> _Seen:
     names = list(store.columns())
-    batch = next(iter(islice((b for b in store.stream(names) if b.num_rows), 1)), None)
+    first = store.head(names, _ROWS) if isinstance(store, HeadedStore) else store.stream(names)
+    batch = next(iter(islice((b for b in first if b.num_rows), 1)), None)
     if batch is None:
         raise StoreError(f"{store.name} holds no rows to draft from", "point at a day that has some")
     batch = batch.slice(0, _ROWS)

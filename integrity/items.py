@@ -8,8 +8,9 @@ use.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -28,7 +29,7 @@ from integrity.stores.base import Field, Pushed, SearchableStore, Span, Store, T
 from integrity.totals import BATCH
 from integrity.values import EPOCH, canonical_value
 
-__all__ = ["CONTENT", "EVENT", "Reader", "Role", "Slice", "micros", "moment"]
+__all__ = ["CONTENT", "EVENT", "Reader", "Role", "Slice", "letting_go", "micros", "moment"]
 
 Role = Literal["source", "destination"]
 
@@ -42,6 +43,17 @@ _TEXT = Column(type=ColumnType.TEXT)
 def micros(moment: dt.datetime) -> int:
     """Microseconds since the epoch of an aware datetime, exactly."""
     return (moment.astimezone(dt.UTC).replace(tzinfo=None) - EPOCH) // dt.timedelta(microseconds=1)
+
+
+@contextlib.contextmanager
+def letting_go(batches: Iterator[pa.RecordBatch]) -> Iterator[None]:
+    """Close what a store yields as soon as nobody reads on, so that it lets go of its connection or file."""
+    try:
+        yield
+    finally:
+        close = getattr(batches, "close", None)
+        if close is not None:
+            close()
 
 
 def moment(us: int) -> dt.datetime:
@@ -193,7 +205,7 @@ class Reader:
         wanted: Slice,
         excluded: Callable[[str, pl.DataFrame], None] | None = None,
         progress: Callable[[int], None] | None = None,
-    ) -> Iterator[pl.DataFrame]:
+    ) -> Generator[pl.DataFrame, None, None]:
         """Yield the rows of one pass, chunk by chunk.
 
         Args:
@@ -211,7 +223,7 @@ class Reader:
 
     def found(
         self, identities: pl.DataFrame, wanted: Slice, progress: Callable[[int], None] | None = None
-    ) -> Iterator[pl.DataFrame]:
+    ) -> Generator[pl.DataFrame, None, None]:
         """Yield, as :meth:`frames` does, the rows of some identities, which a searchable store is asked for by name."""
         assert isinstance(self.store, SearchableStore)
         fields = [self.field(name) for name in self.contract.identity]
@@ -229,8 +241,18 @@ class Reader:
         wanted: Slice,
         excluded: Callable[[str, pl.DataFrame], None] | None = None,
         progress: Callable[[int], None] | None = None,
-    ) -> Iterator[pl.DataFrame]:
+    ) -> Generator[pl.DataFrame, None, None]:
         """Turn rows as the store yields them into the frames of :meth:`frames`."""
+        with letting_go(batches):
+            yield from self._framed(batches, wanted, excluded, progress)
+
+    def _framed(
+        self,
+        batches: Iterator[pa.RecordBatch],
+        wanted: Slice,
+        excluded: Callable[[str, pl.DataFrame], None] | None,
+        progress: Callable[[int], None] | None,
+    ) -> Generator[pl.DataFrame, None, None]:
         columns = self.needed
         for batch in batches:
             if progress is not None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -139,9 +140,10 @@ def _totalled(reader: Reader, remarks: Spool) -> Measured:
     frame, histogram, exclusions = remote.totals(reader)
     remarks.add(_timed(reader, reader.blank(Slice())))
     if frame.select(pl.sum_horizontal("invalid", "late", "skewed").sum()).item():
-        for rows in remote.remarks(reader):
-            rows = _timed(reader, rows)
-            remarks.add(rows.filter(_said(rows)))
+        with closing(remote.remarks(reader)) as remarkable:
+            for rows in remarkable:
+                rows = _timed(reader, rows)
+                remarks.add(rows.filter(_said(rows)))
     repeats = remote.repeats(reader) if reader.role == "source" and contract.unique else None
     if repeats is not None:
         twice = repeats.with_columns(pl.lit(True).alias("twice"))
@@ -167,9 +169,9 @@ def _read(
     looks = reader.role == "source" and contract.unique
     accounted: list[pl.DataFrame] = []
     remarks.add(_timed(reader, reader.blank(Slice())))
-    with Spool() as waiting:
+    with Spool() as waiting, closing(population(reader, Slice(), tally, progress)) as frames:
         repeats = _Repeats(reader.batch_columns, waiting)
-        for frame in population(reader, Slice(), tally, progress):
+        for frame in frames:
             tally.add(frame)
             if "__latency" in frame.columns:
                 tally.add_times(frame)
@@ -217,7 +219,9 @@ def _control_totals(
     )
 
 
-def population(reader: Reader, wanted: Slice, tally: Tally, progress: Progress | None) -> Iterator[pl.DataFrame]:
+def population(
+    reader: Reader, wanted: Slice, tally: Tally, progress: Progress | None
+) -> Generator[pl.DataFrame, None, None]:
     """Yield the items of a pass less what the contract excludes and what is superseded, which ``tally`` counts."""
     there = reader.pushed is not None and not wanted.content
     frames = (remote.frames if there else Reader.frames)(reader, wanted, tally.left_out, progress)
@@ -286,10 +290,11 @@ def fingerprints(
     # With revisions, the newest one may lie in another batch: then all batches have to be read again.
     wanted = Slice() if reader.contract.latest_by else Slice(batches=batches)
     spool.add(_fingerprint_columns(_timed(reader, reader.blank(wanted)), names))
-    for frame in population(reader, wanted, tally, progress):
-        if reader.contract.latest_by:
-            frame = frame.join(batches, on=reader.batch_columns, how="semi", nulls_equal=True)
-        spool.add(_fingerprint_columns(frame, names))
+    with closing(population(reader, wanted, tally, progress)) as frames:
+        for frame in frames:
+            if reader.contract.latest_by:
+                frame = frame.join(batches, on=reader.batch_columns, how="semi", nulls_equal=True)
+            spool.add(_fingerprint_columns(frame, names))
     return tally
 
 
@@ -315,11 +320,12 @@ def look(
         frames = reader.found(identities, wanted, progress)
     else:
         frames = reader.frames(wanted, None, progress)
-    for frame in frames:
-        event = pl.col("__event")
-        inside = pl.lit(True)
-        if reader.since is not None:
-            inside &= (event >= reader.since).fill_null(True)
-        if reader.until is not None:
-            inside &= (event < reader.until).fill_null(True)
-        spool.add(_timed(reader, frame).with_columns(inside.alias("__inside")))
+    with closing(frames):
+        for frame in frames:
+            event = pl.col("__event")
+            inside = pl.lit(True)
+            if reader.since is not None:
+                inside &= (event >= reader.since).fill_null(True)
+            if reader.until is not None:
+                inside &= (event < reader.until).fill_null(True)
+            spool.add(_timed(reader, frame).with_columns(inside.alias("__inside")))

@@ -97,10 +97,12 @@ def planned(
         )
     mode = pushdown_of(pushdown)
     stores = [side if isinstance(side, ControlTotals) else open_store(side) for side in (source, destination)]
-    read_from = [side.read_at if isinstance(side, ControlTotals) else started - lag_of(side) for side in stores]
-    cut = min([micros(m) for m in read_from] + ([] if as_of is None else [instant_of(as_of, "as_of")]))
+    read_from = [side.read_at if isinstance(side, ControlTotals) else started for side in stores]
+    now = min([micros(m) for m in read_from] + ([] if as_of is None else [instant_of(as_of, "as_of")]))
+    # What a replica does not hold yet leaves its batch open; what the other side holds already is not from the future.
+    cut = min([now, *(micros(started - lag_of(side)) for side in stores)])
     timely = promise.timeliness is not None and Assertion.TIMELINESS not in skips
-    case = Case(promise, cut, cut + (promise.clock.skew if promise.clock else 0) + 1, values, timely)
+    case = Case(promise, cut, now + (promise.clock.skew if promise.clock else 0) + 1, values, timely)
 
     def side(role: Role, where: Any) -> Reader | ControlTotals:
         looked_up = outcomes is not None and role == "source"

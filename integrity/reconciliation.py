@@ -13,6 +13,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import polars as pl
@@ -193,18 +194,21 @@ def measure(
     mode = pushdown_of(pushdown)
     if not isinstance(store, ControlTotals):
         store = open_store(store)
-    cut = micros(dt.datetime.now(dt.UTC) - lag_of(store))
+    cut = micros(dt.datetime.now(dt.UTC))
     if as_of is not None:
         cut = min(cut, instant_of(as_of, "as_of"))
     begin, end = bound_of(since, "since", promise), bound_of(until, "until", promise)
-    case = Case(promise, cut, cut, values=False, timely=promise.timeliness is not None)
+    skew = promise.clock.skew if promise.clock else 0
+    case = Case(promise, cut, cut + skew + 1, values=False, timely=promise.timeliness is not None)
     zones = zones_of({side: timezone} if timezone else {})
     reader = side_of(promise, side, store, case, dict(columns or {}), zones.get(side), begin, end, mode)
     if isinstance(reader, ControlTotals):
         return reader
     check_always(mode, [reader])
     with Spool() as remarks:
-        return measure_side(reader, remarks).totals
+        totals = measure_side(reader, remarks).totals
+    # What a replica shows was so a while ago, and by that moment these totals will close batches.
+    return replace(totals, read_at=totals.read_at - lag_of(store))
 
 
 # --- what was found

@@ -6,7 +6,7 @@ and totals, to the last bit, that reading its rows would have made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Literal
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from integrity.contracts import Contract
 from integrity.errors import PushdownError, UsageError, did_you_mean
-from integrity.items import Reader, Slice
+from integrity.items import Reader, Slice, letting_go
 from integrity.spool import KEY
 from integrity.stores.base import Question, TotallingStore
 from integrity.totals import BATCH, COUNTS, add_frames
@@ -165,7 +165,7 @@ def repeats(reader: Reader) -> pl.DataFrame:
     return _placed(reader, _frame(reader.pushed.repeats()), "slot").select(reader.batch_columns).unique()
 
 
-def remarks(reader: Reader) -> Iterator[pl.DataFrame]:
+def remarks(reader: Reader) -> Generator[pl.DataFrame, None, None]:
     """Ask for the items of which something has to be said whatever the other side holds."""
     assert reader.pushed is not None
     return reader.framed(reader.pushed.remarkable(reader.asked), Slice())
@@ -176,51 +176,54 @@ def frames(
     wanted: Slice,
     excluded: Callable[[str, pl.DataFrame], None] | None = None,
     progress: Callable[[int], None] | None = None,
-) -> Iterator[pl.DataFrame]:
+) -> Generator[pl.DataFrame, None, None]:
     """Yield what :meth:`integrity.items.Reader.frames` does, of fingerprints that the store has computed."""
     assert reader.pushed is not None
     contract, keys = reader.contract, reader.batch_columns
     span = reader.span(wanted)
-    for batch in reader.pushed.fingerprints(None if span is None else span.intervals):
-        if progress is not None:
-            progress(batch.num_rows)
-        answer = _placed(reader, _frame(pa.Table.from_batches([batch])), "event")
-        if wanted.batches is not None:
-            answer = answer.join(wanted.batches, on=keys, how="semi", nulls_equal=True)
-        for (name,), rows in answer.filter(pl.col("excluded").is_not_null()).group_by("excluded"):
-            if excluded is not None:
-                excluded(str(name), rows.select(keys))
-        items = answer.filter(pl.col("excluded").is_null())
-        if not items.height:
-            continue
-        identity = list(contract.identity)
-        missing = pl.any_horizontal(pl.col(name).is_null() for name in identity)
-        future = (pl.col("event") >= reader.horizon).fill_null(False)
-        if contract.clock is not None:
-            missing |= pl.col("event").is_null() | (pl.lit(not reader.timely) & future)
-        yield items.select(
-            *identity,
-            BATCH,
-            pl.struct(identity).hash(seed=0).alias(KEY),
-            *(
-                pl.col("digest").str.slice(16 * i, 16).str.to_integer(base=16, dtype=pl.UInt64).alias(f"__w{i}")
-                for i in (0, 1)
-            ),
-            pl.col("event").alias("__event"),
-            future.alias("__future"),
-            pl.col("processed").alias("__processed"),
-            pl.lit(None, pl.Int64).alias("__changed"),
-            pl.when(missing).then(pl.lit("breaks a declared rule")).alias("__invalid"),
-            (pl.col("unproven") == 1).alias("__unproven"),
-            *(pl.col(f"amount.{name}").alias(f"__a.{name}") for name in contract.amounts),
-        )
+    batches = reader.pushed.fingerprints(None if span is None else span.intervals)
+    with letting_go(batches):
+        for batch in batches:
+            if progress is not None:
+                progress(batch.num_rows)
+            answer = _placed(reader, _frame(pa.Table.from_batches([batch])), "event")
+            if wanted.batches is not None:
+                answer = answer.join(wanted.batches, on=keys, how="semi", nulls_equal=True)
+            for (name,), rows in answer.filter(pl.col("excluded").is_not_null()).group_by("excluded"):
+                if excluded is not None:
+                    excluded(str(name), rows.select(keys))
+            items = answer.filter(pl.col("excluded").is_null())
+            if not items.height:
+                continue
+            identity = list(contract.identity)
+            missing = pl.any_horizontal(pl.col(name).is_null() for name in identity)
+            future = (pl.col("event") >= reader.horizon).fill_null(False)
+            if contract.clock is not None:
+                missing |= pl.col("event").is_null() | (pl.lit(not reader.timely) & future)
+            yield items.select(
+                *identity,
+                BATCH,
+                pl.struct(identity).hash(seed=0).alias(KEY),
+                *(
+                    pl.col("digest").str.slice(16 * i, 16).str.to_integer(base=16, dtype=pl.UInt64).alias(f"__w{i}")
+                    for i in (0, 1)
+                ),
+                pl.col("event").alias("__event"),
+                future.alias("__future"),
+                pl.col("processed").alias("__processed"),
+                pl.lit(None, pl.Int64).alias("__changed"),
+                pl.when(missing).then(pl.lit("breaks a declared rule")).alias("__invalid"),
+                (pl.col("unproven") == 1).alias("__unproven"),
+                *(pl.col(f"amount.{name}").alias(f"__a.{name}") for name in contract.amounts),
+            )
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:
     """A frame whose columns have their types, also where a driver had nothing but NULL to tell them by."""
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)
-    whole = {"event", "processed", "slot", "unproven", "bucket", "latency_max", *COUNTS} & set(frame.columns)
+    whole = {"event", "processed", "slot", "unproven", "bucket", "latency_max", *COUNTS} - {"excluded"}
+    whole &= set(frame.columns)
     texts = [name for name in frame.columns if name not in whole and not frame.schema[name].is_integer()]
     types = {**dict.fromkeys(whole, pl.Int64()), **dict.fromkeys(texts, pl.String())}
     return frame.with_columns(pl.col(name).cast(type_) for name, type_ in types.items())

@@ -28,7 +28,7 @@ from integrity.outcomes import Outcomes
 from integrity.remote import question_of
 from integrity.search import WAYS, Quiet
 from integrity.spool import Log
-from integrity.stores.base import Span, TotallingStore
+from integrity.stores.base import HeadedStore, Span, TotallingStore
 from integrity.totals import ControlTotals
 from integrity.values import UNIT
 
@@ -123,7 +123,9 @@ def _sent(real: Reader, rows: pa.RecordBatch) -> Reader:
 def _sample(reader: Reader) -> list[pa.RecordBatch]:
     """The first rows of a side, under our names, as the store gave them."""
     theirs = [reader.theirs(name) for name in reader.needed]
-    rows = next(iter(islice(reader.store.stream(list(dict.fromkeys(theirs))), 1)), None)
+    store = reader.store
+    first = store.head(reader.asked, _SAMPLE) if isinstance(store, HeadedStore) else store.stream(reader.asked)
+    rows = next(iter(islice(first, 1)), None)
     if rows is None or not rows.num_rows:
         return []
     rows = rows.slice(0, _SAMPLE)

@@ -107,7 +107,12 @@ def test_the_run_says_how_each_side_was_read_and_why(postgres: Postgres, duckdb:
 REFUSED: list[tuple[str, dict[str, Any], dict[str, str], str]] = [
     ("duckdb", {"content": {"body": {"type": "text", "casefold": True}}, "amounts": []}, {}, "no database folds case"),
     ("mariadb", {"content": {"body": {"type": "text", "unicode": "NFC"}}, "amounts": []}, {}, "knows no normal form C"),
-    ("mariadb", {"content": {"body": {"type": "text", "trim": True}}, "amounts": []}, {}, "does not trim a set of characters"),
+    (
+        "mariadb",
+        {"content": {"body": {"type": "text", "trim": True}}, "amounts": []},
+        {},
+        "does not trim a set of characters",
+    ),
     ("postgresql", {"content": {"size_bytes": {"type": "float", "decimals": 2}}, "amounts": []}, {}, "round floats"),
     ("postgresql", {"content": {"body": "integer"}, "amounts": []}, {}, "is text, not integer itself"),
     ("mariadb", {}, {"destination": "Europe/Paris"}, "local times of Europe/Paris come twice, or never"),

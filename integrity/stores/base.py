@@ -18,6 +18,7 @@ from integrity.columns import Column
 __all__ = [
     "CHUNK_ROWS",
     "Field",
+    "HeadedStore",
     "LaggingStore",
     "Pushed",
     "Question",
@@ -98,12 +99,21 @@ class TypedStore(Protocol):
 
 
 @runtime_checkable
+class HeadedStore(Protocol):
+    """A store of which a few rows are had without reading all of them."""
+
+    def head(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """Yield at most so many rows, whichever are had first, as ``stream`` does."""
+        ...
+
+
+@runtime_checkable
 class LaggingStore(Protocol):
     """A store that may be behind the truth: a replica that declares by how much."""
 
     @property
     def lag(self) -> dt.timedelta:
-        """What it holds is what was true so long ago; ``as_of`` is never later than that."""
+        """What it holds is what was true so long ago: batches are closed by that moment, or earlier."""
         ...
 
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from integrity.errors import IntegrityError, MissingExtraError, StoreError, did_you_mean
+from integrity.errors import IntegrityError, MissingExtraError, PushdownError, StoreError, did_you_mean
 from integrity.stores.base import CHUNK_ROWS
 from integrity.stores.columns import unique_columns
-from integrity.stores.sql_session import Database, Options, Session
+from integrity.stores.sql_session import Database, Options, Session, on_the_calendar
 from integrity.stores.sql_types import Kind, SqlType
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ __all__ = ["DuckdbDatabase"]
 _KINDS = {
     "VARCHAR": Kind.TEXT, "BOOLEAN": Kind.BOOLEAN, "DATE": Kind.DATE, "UUID": Kind.UUID, "BLOB": Kind.BINARY,
     "FLOAT": Kind.FLOAT, "DOUBLE": Kind.FLOAT, "TIMESTAMP WITH TIME ZONE": Kind.INSTANT,
-    **dict.fromkeys(("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), Kind.LOCAL),
+    **dict.fromkeys(("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS"), Kind.LOCAL),
     **dict.fromkeys(
         ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
          "UHUGEINT"),
@@ -103,6 +103,12 @@ class DuckdbDatabase(Database):
             return StoreError(f"{path} is open in another process, which may write", "close it there, or read a copy")
         if "not a valid DuckDB database" in said or "magic bytes" in said:
             return StoreError(f"{path} is not a DuckDB database", "check the path")
+        import duckdb
+
+        if isinstance(error, (duckdb.ConversionException, duckdb.OutOfRangeException)):
+            return PushdownError(
+                f"{path}: {said}", "pull the rows"
+            )  # of computing; rows as they are are never converted
         return StoreError(f"{path} cannot be read to its end: {said}")
 
 
@@ -146,7 +152,7 @@ class _DuckdbSession(Session):
             for column, type_ in zip(statement.selected_columns, types, strict=True)
         ]
         for batch in self._relation(statement.with_only_columns(*chosen)).to_arrow_reader(CHUNK_ROWS):
-            yield pa.RecordBatch.from_arrays(batch.columns, list(names))
+            yield pa.RecordBatch.from_arrays([on_the_calendar(column) for column in batch.columns], list(names))
 
     def rows(self, statement: Select[Any]) -> list[Sequence[Any]]:
         return self._relation(statement).fetchall()  # type: ignore[no-any-return]

@@ -12,14 +12,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from integrity.errors import StoreError
+from integrity.errors import PushdownError, StoreError
 from integrity.stores.base import CHUNK_ROWS
-from integrity.stores.objects import arrow_column
-from integrity.stores.sql_session import Database, Options, Session
+from integrity.stores.sql_session import Database, Options, Session, on_the_calendar
 from integrity.stores.sql_types import Kind, SqlType
-from integrity.values import CALENDAR
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, FromClause, Select
@@ -32,7 +29,7 @@ _GONE = ("57P01", "57P02", "57P03", "08000", "08003", "08006")
 _LEFT = ("server closed the connection", "terminating connection", "connection to server was lost", "EOF detected")
 
 _BY_OID = {
-    16: Kind.BOOLEAN, 17: Kind.BINARY, 20: Kind.INTEGER, 21: Kind.INTEGER, 23: Kind.INTEGER, 26: Kind.INTEGER,
+    16: Kind.BOOLEAN, 17: Kind.BINARY, 20: Kind.INTEGER, 21: Kind.INTEGER, 23: Kind.INTEGER,
     25: Kind.TEXT, 1043: Kind.TEXT, 19: Kind.TEXT, 700: Kind.FLOAT, 701: Kind.FLOAT, 1082: Kind.DATE,
     1114: Kind.LOCAL, 1184: Kind.INSTANT, 1700: Kind.DECIMAL, 2950: Kind.UUID,
 }  # fmt: skip
@@ -84,23 +81,25 @@ class PostgresqlDatabase(Database):
         with contextlib.suppress(ImportError):
             from adbc_driver_manager import Error
 
-            return (Error,)
+            return (Error, OSError, pa.ArrowException)  # the latter from the middle of ADBC's Arrow stream
         return ()
 
     def problem(self, error: Exception) -> StoreError:
         original = getattr(error, "orig", None) or error
-        state = getattr(original, "sqlstate", None)
-        if state == "55P03":
+        state, said = getattr(original, "sqlstate", None), str(original)
+        if state == "55P03" or "due to lock timeout" in said:
             return StoreError(
                 f"{self.shown}: a table is locked by another session, after {self.options.lock_timeout:g} s of waiting",
                 "run again, or wait longer with ?lock_timeout=120",
             )
-        if state == "57014":
+        if state == "57014" or "due to statement timeout" in said:
             return StoreError(
                 f"{self.shown}: a statement took longer than {self.options.timeout:g} s",
                 "ask for fewer windows with since and until, or allow more with ?timeout=7200",
             )
-        return super().problem(error)
+        problem = super().problem(error)
+        # A number was beyond what its type holds, a text none of its type: rows as they are never are.
+        return PushdownError(problem.problem, "pull the rows") if str(state).startswith("22") else problem
 
     def was_dropped(self, error: Exception) -> bool:
         original = getattr(error, "orig", None) or error
@@ -185,15 +184,24 @@ class _PostgresqlSession(Session):
                     yield whole.slice(start, CHUNK_ROWS)
 
     def _plain(self, statement: Select[Any]) -> Select[Any]:
-        """Ask for types that have no Arrow type of their own as text, as PostgreSQL writes them."""
+        """Ask for types that have no Arrow type of their own as text, as PostgreSQL writes them.
+
+        Without ADBC for times, too: psycopg raises for one that is infinite.
+        """
         import sqlalchemy
+
+        native = set(_BY_OID) | set(_AS_THEY_ARE)
+        if not _has_adbc():
+            native -= {oid for oid, kind in _BY_OID.items() if kind in (Kind.LOCAL, Kind.INSTANT, Kind.DATE)}
+            native -= {114, 3802}  # JSON, which it takes apart
 
         with self.connection.execute(statement.where(sqlalchemy.false())) as result:
             described: Any = result.cursor.description
         chosen = [
             column
-            if about.type_code in _BY_OID or about.type_code in _AS_THEY_ARE
-            else sqlalchemy.cast(column, sqlalchemy.Text).label(about.name)
+            if about.type_code in native
+            # Not a cast, which writes an address with its mask; concat of NULL is no NULL.
+            else sqlalchemy.case((column.is_not(None), sqlalchemy.func.concat(column))).label(about.name)
             for column, about in zip(statement.selected_columns, described, strict=True)
         ]
         return statement.with_only_columns(*chosen)
@@ -216,26 +224,4 @@ def _readable(array: pa.Array[Any]) -> pa.Array[Any]:
     """Return an array without ADBC's wrappers, and without instants that are none: infinity comes as a number."""
     if isinstance(array, pa.ExtensionArray) and not isinstance(array.type, pa.UuidType):
         array = array.storage
-    day = 86_400_000_000
-    first, last = CALENDAR
-    ticks: list[int | None]
-    if pa.types.is_timestamp(array.type):
-        low, high = first, last
-    elif pa.types.is_date32(array.type):
-        low, high = first // day, last // day
-    else:
-        return array
-    width: Any = pa.int64() if pa.types.is_timestamp(array.type) else pa.int32()
-    numbers: Any = array.view(width)
-    extremes = pc.min_max(numbers)
-    least, most = extremes["min"].as_py(), extremes["max"].as_py()
-    if least is None or (low <= least and most <= high):
-        return array
-    ticks = numbers.to_pylist()
-    inside = [None if tick is None else low <= tick <= high for tick in ticks]
-    kept = pc.if_else(pa.array(inside, pa.bool_()), array, pa.scalar(None, array.type)).to_pylist()
-    values = [
-        "infinite, or beyond the years 1 to 9999" if ok is False else value
-        for ok, value in zip(inside, kept, strict=True)
-    ]
-    return arrow_column(values)
+    return on_the_calendar(array)

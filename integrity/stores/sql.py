@@ -80,7 +80,8 @@ class SqlStore:
         else:
             self.name = f"{schema}.{table}" if schema else table
             shown = self._database.shown
-            self.location = f"{shown}#{quote(self.name)}" if table else shown
+            path = ".".join(quote(part, safe="").replace(".", "%2E") for part in (schema, table) if part)
+            self.location = f"{shown}#{path}" if table else shown
         #: What a person should know of how it was read.
         self.remarks: tuple[str, ...] = ()
 
@@ -130,6 +131,12 @@ class SqlStore:
             yield from session.batches(every.where(condition), columns)
             yield from session.batches(every.where(sqlalchemy.column(span.column).is_(None)), columns)
 
+    def head(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """Yield a few rows, whichever are had first."""
+        with self._database.session() as session:
+            check_columns(columns, self._columns(session), self.name)
+            yield from session.batches(self.select(columns).limit(rows), columns)
+
     def explain(self, columns: Sequence[str], span: Span | None = None) -> list[str]:
         """Return the SQL by which rows are pulled, without running it."""
         with self._database.session() as session:
@@ -159,10 +166,12 @@ class SqlStore:
         named: list[ColumnElement[Any]] = [sqlalchemy.column(field.theirs) for field in fields]
         every = self.select(columns)
         with self._database.session() as session:
+            check_columns(columns, self._columns(session), self.name)
             types = self._types(session)
             kinds = [types[field.theirs].kind for field in fields]
             given = zip(*(column.to_pylist() for column in identities.columns), strict=True)
-            plain = [tuple(_plain(v, kind) for v, kind in zip(row, kinds, strict=True)) for row in given]
+            few = self.dialect == "postgresql"  # which holds no NUL, and no unsigned numbers
+            plain = [tuple(_plain(v, kind, few) for v, kind in zip(row, kinds, strict=True)) for row in given]
             sought = [row for row in plain if None not in row]  # what no such column can hold, is not there
             yield from session.found(every, named, kinds, sought, columns)
             yield from session.batches(every.where(sqlalchemy.or_(*(c.is_(None) for c in named))), columns)
@@ -183,6 +192,8 @@ class SqlStore:
                 raise PushdownError(hindrance, "pull the rows")
             if not types:
                 raise PushdownError(f"the types of the columns of {self.name} are not known", "pull the rows")
+            if question.event is not None and (question.since is not None or question.until is not None):
+                self._say_if_unindexed(question.event.theirs, session)
             keys = [] if self._table is None else session.indexes(self._table)[1]
             return SqlTotals(self, question, types, session.dialect, keys)
 
@@ -259,13 +270,13 @@ def _askable(type_: SqlType | None, column: Column) -> bool:
     return type_ is not None and not changed and kinds.get(column.type) is type_.kind
 
 
-def _plain(value: str | None, kind: Kind) -> Any:
+def _plain(value: str | None, kind: Kind, few: bool) -> Any:
     """Return the value of a canonical text, ``None`` where no column of this kind holds it."""
-    if value is None or "\0" in value:  # NULL is asked for apart
+    if value is None or (few and "\0" in value):  # NULL is asked for apart
         return None
     if kind is Kind.INTEGER:
-        number = int(value) if re.fullmatch("-?[0-9]{1,19}", value) else None
-        return number if number is not None and -(2**63) <= number < 2**63 else None
+        number = int(value) if re.fullmatch("-?[0-9]{1,20}", value) else None
+        return number if number is not None and -(2**63) <= number < 2 ** (63 if few else 64) else None
     if kind is Kind.UUID:
         try:
             return uuid.UUID(value)

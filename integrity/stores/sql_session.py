@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from integrity.errors import (
     ConnectionLostError,
@@ -26,12 +27,13 @@ from integrity.stores.base import CHUNK_ROWS
 from integrity.stores.columns import unique_columns
 from integrity.stores.objects import arrow_column
 from integrity.stores.sql_types import Kind, SqlType
+from integrity.values import CALENDAR
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Dialect, Engine, FromClause, Select
     from sqlalchemy.engine import URL
 
-__all__ = ["Database", "Options", "Session", "chunks"]
+__all__ = ["Database", "Options", "Session", "chunks", "on_the_calendar"]
 
 #: How many rows are taken apart into columns at a time: so few that they stay in the processor's cache.
 FETCHED = 1024
@@ -132,7 +134,10 @@ class Database:
         engine = self.engine()
         try:
             with engine.connect() as connection:
-                yield self.begin(connection)
+                try:
+                    yield self.begin(connection)
+                finally:
+                    connection.invalidate()  # closed without a word: it may be gone, and closing rolls back
         except IntegrityError:
             raise
         except Exception as error:
@@ -172,10 +177,14 @@ class Database:
     def problem(self, error: Exception) -> StoreError:
         """Say in a sentence what the database said."""
         original = getattr(error, "orig", None) or error
-        said = self.safe(str(original))
+        said = self.safe(self.said(original))
         if self.was_dropped(error):
             return ConnectionLostError(f"{self.shown} dropped the connection: {said}", "run again when it is back")
         return StoreError(f"{self.shown} cannot be read to its end: {said}")
+
+    def said(self, error: BaseException) -> str:
+        """What the database itself said."""
+        return str(error)
 
     def was_dropped(self, error: Exception) -> bool:
         """Whether the connection is gone, and a new one may succeed."""
@@ -268,11 +277,20 @@ class Session:
         """Yield those rows of a statement that have one of these identities, each a value a column, none NULL."""
         import sqlalchemy
 
+        from integrity.stores.sql_text import Exact, exact
+
         for start in range(0, len(sought), _SOUGHT):
             rows = sought[start : start + _SOUGHT]
             one = len(identity) == 1
             condition = identity[0].in_([row[0] for row in rows]) if one else sqlalchemy.tuple_(*identity).in_(rows)
-            yield from self.batches(every.where(condition), names)
+            # A collation may hold more of them for equal, and each row has to come only once.
+            columns = [Exact(c) if kind is Kind.TEXT else c for c, kind in zip(identity, kinds, strict=True)]
+            octets = [
+                tuple(exact(v, self.dialect.name) if k is Kind.TEXT else v for v, k in zip(row, kinds, strict=True))
+                for row in rows
+            ]
+            same = columns[0].in_([row[0] for row in octets]) if one else sqlalchemy.tuple_(*columns).in_(octets)
+            yield from self.batches(every.where(condition, same), names)
 
     def rows(self, statement: Select[Any]) -> list[Sequence[Any]]:
         """Return all rows of a statement that has few."""
@@ -323,3 +341,30 @@ def chunks(blocks: Iterator[Sequence[Sequence[object]]], width: int) -> Iterator
         if not columns[0]:
             return
         yield columns
+
+
+def on_the_calendar(array: pa.Array[Any]) -> pa.Array[Any]:
+    """Return an array in which times before the year 1 or after 9999 are unreadable: infinity comes as a number."""
+    day = 86_400_000_000
+    if pa.types.is_timestamp(array.type):
+        a_second = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}[array.type.unit]
+        width: Any = pa.int64()
+        low, high = CALENDAR[0] * a_second // 1_000_000, CALENDAR[1] * a_second // 1_000_000
+    elif pa.types.is_date32(array.type):
+        width = pa.int32()
+        low, high = CALENDAR[0] // day, CALENDAR[1] // day
+    else:
+        return array
+    numbers: Any = array.view(width)
+    if array.type == pa.timestamp("ns", getattr(array.type, "tz", None)):
+        infinite = 2**63 - 1  # all others are on the calendar: its years are 1677 to 2262
+        low, high = -infinite + 1, infinite - 1
+    extremes: Any = pc.min_max(numbers)
+    least, most = extremes["min"].as_py(), extremes["max"].as_py()
+    if least is None or (low <= least and most <= high):
+        return array
+    ticks: list[int | None] = numbers.to_pylist()
+    inside = [None if tick is None else low <= tick <= high for tick in ticks]
+    kept = pc.if_else(pa.array(inside, pa.bool_()), array, pa.scalar(None, array.type)).to_pylist()
+    beyond = "infinite, or beyond the years 1 to 9999"
+    return arrow_column([beyond if ok is False else value for ok, value in zip(inside, kept, strict=True)])

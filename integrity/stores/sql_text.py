@@ -20,12 +20,26 @@ from integrity.errors import PushdownError
 from integrity.stores.base import Field
 from integrity.stores.sql_types import Kind, SqlType
 from integrity.timestamps import fixed_offset
-from integrity.values import UNIT
+from integrity.values import CALENDAR, UNIT
 
-__all__ = ["DIALECTS", "Digest", "Exact", "Reading", "Total", "Word", "encoded", "exact", "floored", "reading"]
+__all__ = [
+    "DIALECTS",
+    "Digest",
+    "Exact",
+    "Reading",
+    "Total",
+    "Word",
+    "encoded",
+    "exact",
+    "floored",
+    "reading",
+    "whole_number",
+]
 
 #: Whose SQL is known here.
 DIALECTS = ("postgresql", "mysql", "mariadb", "duckdb")
+#: MySQL stores the 31st of February, and the year 0, where its mode lets it.
+_REAL_DAY = "{0} >= '0001-01-01' AND DAY({0}) <= DAY(LAST_DAY({0}))"
 _TRIMMED = " \t\n\v\f\r"
 #: PostgreSQL's functions take at most a hundred arguments.
 _JOINED = 90
@@ -85,9 +99,11 @@ class _Micros(_Spelled):
     inherit_cache = True
     type = sa.BigInteger()
     spelled: ClassVar = {
-        "postgresql": "CASE WHEN isfinite({0}) THEN CAST(EXTRACT(EPOCH FROM {0}) * 1000000 AS BIGINT) END",
-        "mysql": "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', {0})",
-        "duckdb": "CASE WHEN isfinite({0}) THEN epoch_us({0}) END",
+        "postgresql": "CASE WHEN {0} >= '0001-01-01' AND {0} < '10000-01-01' "
+        "THEN CAST(EXTRACT(EPOCH FROM {0}) * 1000000 AS BIGINT) END",
+        "mysql": f"CASE WHEN {_REAL_DAY} THEN TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', {{0}}) END",
+        "duckdb": f"CASE WHEN isfinite({{0}}) AND epoch_us({{0}}) BETWEEN {CALENDAR[0]} AND {CALENDAR[1]} "
+        "THEN epoch_us({0}) END",
     }
 
 
@@ -97,9 +113,10 @@ class _Days(_Spelled):
     inherit_cache = True
     type = sa.BigInteger()
     spelled: ClassVar = {
-        "postgresql": "CASE WHEN isfinite({0}) THEN {0} - DATE '1970-01-01' END",
-        "mysql": "DATEDIFF({0}, '1970-01-01')",
-        "duckdb": "CASE WHEN isfinite({0}) THEN date_diff('day', DATE '1970-01-01', {0}) END",
+        "postgresql": "CASE WHEN {0} >= '0001-01-01' AND {0} < '10000-01-01' THEN {0} - DATE '1970-01-01' END",
+        "mysql": f"CASE WHEN {_REAL_DAY} THEN DATEDIFF({{0}}, '1970-01-01') END",
+        "duckdb": "CASE WHEN isfinite({0}) AND date_diff('day', DATE '1970-01-01', {0}) BETWEEN -719162 AND 2932896 "
+        "THEN date_diff('day', DATE '1970-01-01', {0}) END",
     }
 
 
@@ -185,7 +202,11 @@ class Exact(_Spelled):
 
     inherit_cache = True
     type = sa.Text()
-    spelled: ClassVar = {"postgresql": '{0} COLLATE "C"', "mysql": "HEX({0})", "duckdb": "{0} COLLATE C"}
+    spelled: ClassVar = {
+        "postgresql": '{0} COLLATE "C"',
+        "mysql": "HEX(CONVERT({0} USING utf8mb4))",
+        "duckdb": "{0} COLLATE C",
+    }
 
 
 def exact(value: str, dialect: str) -> str:
@@ -259,10 +280,11 @@ def reading(field: Field, type_: SqlType, where: str, dialect: str, zone: str | 
     may = _refusal(column, type_, dialect, zone)
     if may:
         raise PushdownError(f"column {field.theirs!r} of {where} is {type_.called}, {may}", "pull the rows")
+    sure = dialect not in ("mysql", "mariadb")  # where a text longer than max_allowed_packet is NULL
     match column.type:
         case ColumnType.TEXT if type_.kind is Kind.TEXT:
             text = _declared(_Text(raw), column)
-            return Reading(raw, text, wide=True, sure=True)
+            return Reading(raw, text, wide=True, sure=sure)
         case ColumnType.TEXT | ColumnType.UUID:
             return Reading(raw, _Digits(raw), sure=True)
         case ColumnType.INTEGER:
@@ -281,11 +303,17 @@ def reading(field: Field, type_: SqlType, where: str, dialect: str, zone: str | 
         case ColumnType.DECIMAL:
             places = column.scale or 0
             scale = max(type_.scale or 0, places)
-            whole = sa.cast(raw, sa.Numeric(38, 0)) if type_.kind is Kind.INTEGER else raw  # which could overflow
+            whole = whole_number(raw, dialect) if type_.kind is Kind.INTEGER else raw  # which could overflow
             unscaled = _Unscaled(whole, sa.literal_column(str(10**places)), sa.literal_column(str(scale)))
             return _plain(raw, _Digits(unscaled), unscaled)
         case _:
-            return Reading(raw, _Hex(raw), sure=True)
+            return Reading(raw, _Hex(raw), sure=sure)
+
+
+def whole_number(raw: sa.ColumnElement[Any], dialect: str) -> sa.ColumnElement[Any]:
+    """Return an integer as a decimal, in which products and sums have room; NULL where it has not."""
+    cast = sa.try_cast if dialect == "duckdb" else sa.cast
+    return cast(raw, sa.Numeric(38, 0))
 
 
 def _plain(

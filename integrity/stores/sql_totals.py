@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from integrity.errors import PushdownError
 from integrity.stores.base import Field, Question
 from integrity.stores.sql_spans import between
-from integrity.stores.sql_text import Digest, Exact, Total, Word, encoded, exact, floored, reading
+from integrity.stores.sql_text import Digest, Exact, Total, Word, encoded, exact, floored, reading, whole_number
 from integrity.stores.sql_types import Kind, SqlType
 
 if TYPE_CHECKING:
@@ -63,6 +63,11 @@ class SqlTotals:
         fields += [field for field in (question.event, question.processed) if field is not None]
         fields += [field for _, conditions in question.exclusions for field, _ in conditions]
         self._fields = list(dict.fromkeys(fields))
+        for field in self._fields:
+            if field.theirs not in types:
+                raise PushdownError(
+                    f"the type of column {field.theirs!r} of {store.name} is not known", "pull the rows"
+                )
         self._readings = [
             reading(field, types[field.theirs], store.name, dialect.name, question.zone) for field in self._fields
         ]
@@ -340,7 +345,9 @@ class SqlTotals:
     def _amount(self, rows: _Rows, name: str) -> ColumnElement[Any]:
         field = self._field(name)
         number = _named(rows, "n", self._fields.index(field))
-        return sa.cast(number, sa.Numeric(38, 0)) if self._types[field.theirs].kind is Kind.INTEGER else number
+        if self._types[field.theirs].kind is not Kind.INTEGER or self._dialect.name == "duckdb":
+            return number  # DuckDB's own sum has room for 128 bits, and says where that is too little
+        return whole_number(number, self._dialect.name)
 
     def _field(self, name: str) -> Field:
         return self._question.identity.get(name) or self._question.content[name]
