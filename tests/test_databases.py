@@ -154,11 +154,11 @@ both_modes = pytest.mark.parametrize("mode", MODES)
 # Connections that are cut
 
 
-HEAVY = 40_000
+HEAVY = 70_000
 
 
 def large(engine: Engine, table: str, count: int = HEAVY, width: int = 500) -> str:
-    """A table of more rows than a chunk holds, and more text than any buffer on the way: 20 MB."""
+    """A table of more rows than a chunk holds, and more text than any buffer on the way: 35 MB."""
     name = quoted(table, mark(engine))
     url = engine.fill(table, COLUMNS, [])
     if engine.name == "postgresql":
@@ -620,7 +620,7 @@ def strange(engine: Engine, table: str, names: Sequence[str], kinds: Sequence[st
 
 @pytest.mark.usefixtures("_self_tested")
 @pytest.mark.parametrize("name", DATABASES)
-@pytest.mark.parametrize("table", [STRANGE, "select", "a.b", "a/b@c#d?e"])
+@pytest.mark.parametrize("table", [STRANGE, "a/b.c@d#e?f"])
 def test_any_name_can_be_read(engines: dict[str, Engine], name: str, table: str) -> None:
     engine = engines[name]
     kinds = list(COLUMNS.values())
@@ -668,7 +668,6 @@ def plain(type_: Any, key: str = "text", **changes: Any) -> integrity.Contract:
     return integrity.Contract(**(said | changes))
 
 
-@pytest.mark.usefixtures("_self_tested")
 @pytest.mark.parametrize("name", DATABASES)
 def test_a_view_reads_like_its_table(engines: dict[str, Engine], name: str) -> None:
     engine = engines[name]
@@ -701,7 +700,6 @@ def test_a_table_of_another_schema(engines: dict[str, Engine], name: str) -> Non
 QUERY = "SELECT * FROM here WHERE id <> ':a' AND id NOT LIKE 'm1%' AND id <> '%s' AND id <> '\"%%' -- or ;\n ; "
 
 
-@pytest.mark.usefixtures("_self_tested")
 @pytest.mark.parametrize("name", DATABASES)
 def test_a_query_reads_like_its_rows(engines: dict[str, Engine], name: str) -> None:
     engine = engines[name]
@@ -710,12 +708,10 @@ def test_a_query_reads_like_its_rows(engines: dict[str, Engine], name: str) -> N
     there = engine.fill("there", COLUMNS, kept)
     address = _split(here)[0]
     query = QUERY if name != "mariadb" else QUERY.replace('"', '\\"')
-    text = "SELECT * FROM here WHERE id <> ':a' AND id NOT LIKE 'm1%' AND id <> '%s' AND body <> '::x' ; "
     table = sa.table("here", *(sa.column(column) for column in COLUMNS))
     select = sa.select(table).where(table.c.id.notlike("m1%"), table.c.id != ":a")
     union = sa.union_all(select.where(table.c.n < 20), select.where(table.c.n >= 20))
     given: list[Any] = [
-        {"url": address, "query": text},
         {"url": address, "query": query},
         SqlStore(address, query=select),
         SqlStore(address, query=union),
@@ -729,7 +725,7 @@ def test_a_query_reads_like_its_rows(engines: dict[str, Engine], name: str) -> N
             assert "the types of the columns of the query are not known" in refused(
                 lambda store=store: reconciled(store, there, "always", **asked)
             )
-        elif engine.totals and store is not given[0]:
+        elif engine.totals:
             assert reconciled(store, there, "always", **asked).totals == result.totals
 
 
@@ -1023,7 +1019,6 @@ def _far(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SqlStore, "rather_pulled", "")
 
 
-@pytest.mark.usefixtures("_self_tested")
 @pytest.mark.usefixtures("_far")
 @pytest.mark.parametrize("name", ["postgresql", "mariadb", "duckdb", "sqlite"])
 def test_what_cannot_be_pushed_down_is_pulled(engines: dict[str, Engine], name: str) -> None:
@@ -1142,10 +1137,7 @@ def test_a_sum_that_a_database_cannot_hold_is_refused(engines: dict[str, Engine]
 # Collations
 
 
-@pytest.mark.parametrize(
-    "collation", ["utf8mb4_general_ci", "utf8mb4_unicode_520_ci", "utf8mb4_bin", "latin1_german1_ci"]
-)
-@pytest.mark.usefixtures("_self_tested")
+@pytest.mark.parametrize("collation", ["utf8mb4_general_ci", "latin1_german1_ci"])
 @both_modes
 def test_mariadb_tells_apart_what_its_collations_do_not(mariadb: Mariadb, collation: str, mode: str) -> None:
     charset = collation.partition("_")[0]
@@ -1158,7 +1150,6 @@ def test_mariadb_tells_apart_what_its_collations_do_not(mariadb: Mariadb, collat
     assert_told_apart(mariadb, mode)
 
 
-@pytest.mark.usefixtures("_self_tested")
 @both_modes
 def test_postgresql_tells_apart_what_its_collations_do_not(postgres: Postgres, mode: str) -> None:
     import psycopg

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from integrity.errors import (
     ConnectionLostError,
@@ -345,6 +344,8 @@ def chunks(blocks: Iterator[Sequence[Sequence[object]]], width: int) -> Iterator
 
 def on_the_calendar(array: pa.Array[Any]) -> pa.Array[Any]:
     """Return an array in which times before the year 1 or after 9999 are unreadable: infinity comes as a number."""
+    import pyarrow.compute as pc
+
     day = 86_400_000_000
     if pa.types.is_timestamp(array.type):
         a_second = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}[array.type.unit]
