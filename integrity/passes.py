@@ -24,7 +24,7 @@ from integrity.latency import FLAGS, with_latency
 from integrity.spool import KEY, PREFIX_BITS, Sieve, Spool
 from integrity.totals import BATCH, ControlTotals, Tally
 
-__all__ = ["Measured", "again", "fingerprints", "look", "measure", "newest"]
+__all__ = ["Measured", "Sought", "again", "fingerprints", "look", "measure", "newest"]
 
 Progress = Callable[[int], None]
 _T = TypeVar("_T")
@@ -302,24 +302,46 @@ def _fingerprint_columns(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     return frame.select(names + (["__latency", *FLAGS] if "__latency" in frame.columns else []))
 
 
-def look(
-    reader: Reader, keys: Sieve, spool: Spool, identities: pl.DataFrame | None, progress: Progress | None = None
-) -> None:
+@dataclass(frozen=True)
+class Sought:
+    """Identities that a side is asked for by name.
+
+    Attributes:
+        identities: Their canonical values, each once.
+        copies: Of how many rows this side is known: the identity's hash, and ``copies``.
+    """
+
+    identities: pl.DataFrame
+    copies: pl.DataFrame
+
+
+def look(reader: Reader, keys: Sieve, spool: Spool, sought: Sought | None, progress: Progress | None = None) -> None:
     """Read the rows of some identities with all their columns, wherever in time they lie.
+
+    A store that finds rows by name and gives fewer than it is known to have held is not believed, but read whole: what
+    a look-up misses would be missing on both sides, and be right.
 
     Args:
         reader: The side.
         keys: Which identities, by hash.
         spool: Where the rows wait.
-        identities: The same by name, if they are so few that a store which can is asked for them.
+        sought: The same by name, if they are so few that a store which can is asked for them.
         progress: Called with numbers of rows read.
     """
     wanted = Slice(keys=keys, content=True, bounded=False)
+    if sought is not None and reader.searchable:
+        found = _looked(reader, wanted, reader.found(sought.identities, wanted, progress), spool)
+        both = sought.copies.join(found, on=KEY, how="left")
+        if not both.filter(pl.col("found").fill_null(0) < pl.col("copies")).height:
+            return
+        spool.clear()
+    _looked(reader, wanted, reader.frames(wanted, None, progress), spool)
+
+
+def _looked(reader: Reader, wanted: Slice, frames: Generator[pl.DataFrame, None, None], spool: Spool) -> pl.DataFrame:
+    """Keep what was looked up, marked by whether it is inside the run's bounds; return how many rows each key has."""
     spool.add(_timed(reader, reader.blank(wanted)).with_columns(pl.lit(True).alias("__inside")))
-    if identities is not None and reader.searchable:
-        frames = reader.found(identities, wanted, progress)
-    else:
-        frames = reader.frames(wanted, None, progress)
+    counts = [pl.DataFrame(schema={KEY: pl.UInt64, "found": pl.UInt32})]
     with closing(frames):
         for frame in frames:
             event = pl.col("__event")
@@ -329,3 +351,5 @@ def look(
             if reader.until is not None:
                 inside &= (event < reader.until).fill_null(True)
             spool.add(_timed(reader, frame).with_columns(inside.alias("__inside")))
+            counts.append(frame.group_by(KEY).len("found").cast({"found": pl.UInt32}))
+    return pl.concat(counts).group_by(KEY).agg(pl.col("found").sum())

@@ -25,7 +25,7 @@ from integrity.breaks import COUNTED, Case, is_open, wide
 from integrity.items import Reader
 from integrity.matching import match, suspects
 from integrity.outcomes import Outcomes
-from integrity.passes import Measured, again, fingerprints, look, newest
+from integrity.passes import Measured, Sought, again, fingerprints, look, newest
 from integrity.spool import KEY, Log, Sieve, Spool, together
 from integrity.totals import BATCH, COUNTS, Tally, add_frames, subtract, subtract_histograms
 
@@ -189,18 +189,24 @@ class Search:
         """Whether a side can be asked for some identities, and need not be read whole."""
         return self.source.searchable or self.destination.searchable
 
-    def _named(self, sieve: Sieve, spools: Sequence[Spool | None]) -> pl.DataFrame | None:
-        """Return the identities in a sieve; ``None`` where nobody asks, not all are known, or they are many."""
+    def _named(self, sieve: Sieve, spools: Sequence[Spool | None]) -> tuple[Sought | None, Sought | None]:
+        """Return the identities in a sieve, for each side; ``None`` where nobody asks, or they are many."""
         if not self._asks or any(spool is None for spool in spools):
-            return None
+            return None, None
         identity = list(self.case.contract.identity)
-        found = [pl.DataFrame(schema=dict.fromkeys(identity, pl.String))]
+        names = [pl.DataFrame(schema=dict.fromkeys(identity, pl.String))]
+        counts: list[pl.DataFrame] = []
         for spool in spools:
+            keys = [pl.DataFrame(schema={KEY: pl.UInt64})]
             for part in spool.parts() if spool is not None else ():
-                found.append(part.filter(sieve.holds(part[KEY])).select(identity).unique())
-                if sum(frame.height for frame in found) > _ASKED_FOR:
-                    return None
-        return pl.concat(found).unique()
+                rows = part.filter(sieve.holds(part[KEY]))
+                keys.append(rows.select(KEY))
+                names.append(rows.select(identity).unique())
+                if sum(frame.height for frame in names) > _ASKED_FOR:
+                    return None, None
+            counts.append(pl.concat(keys).group_by(KEY).len("copies"))
+        found = pl.concat(names).unique()
+        return Sought(found, counts[0]), Sought(found, counts[1])
 
     def _tallies(self) -> _Tallies:
         return Tally(self.case.contract), Tally(self.case.contract)
@@ -213,14 +219,19 @@ class Search:
         return wide(source.select(*keys, pl.lit("matched").alias("what")), keys)
 
     def _look(
-        self, sieve: Sieve, tallies: _Tallies, breaks: Log, seen: _Tallies | None, named: pl.DataFrame | None
+        self,
+        sieve: Sieve,
+        tallies: _Tallies,
+        breaks: Log,
+        seen: _Tallies | None,
+        named: tuple[Sought | None, Sought | None],
     ) -> list[pl.DataFrame]:
         """Read the identities in the sieve, whole and wherever in time they lie, and match those that differ."""
         self.progress.step("looking up the items that differ")
         with Spool() as here, Spool() as there, Spool() as odd_here, Spool() as odd_there:
             at_once(
-                lambda tick: again(lambda: look(self.source, sieve, here, named, tick), here),
-                lambda tick: again(lambda: look(self.destination, sieve, there, named, tick), there),
+                lambda tick: again(lambda: look(self.source, sieve, here, named[0], tick), here),
+                lambda tick: again(lambda: look(self.destination, sieve, there, named[1], tick), there),
                 self.progress,
             )
             self.progress.step("matching them")
