@@ -281,3 +281,15 @@ def test_explain_prints_sql_that_runs_as_it_stands(postgres: Postgres, mariadb: 
     )
     assert "FROM outbox" in pulled
     assert "sent_at >= '2026-03-02 00:00:00" in pulled
+    assert pulled.count("sent_at IS NULL") == 2  # items without time, by a statement of their own on each side
+
+
+def test_an_identity_column_of_any_name_is_asked_for(postgres: Postgres) -> None:
+    columns = {"100%s": "key", "body": "text"}
+    here = postgres.fill("odd", columns, [["a", "x"], ["b", "x"]])
+    there = postgres.fill("other", columns, [["a", "x"], ["b", "y"]])
+    contract = integrity.Contract(name="o", version=1, identity=["id"], content={"body": "text"})
+    mapping = {"source": {"100%s": "id"}, "destination": {"100%s": "id"}}
+    for mode in ("never", "always"):
+        result = integrity.reconcile(contract, here, there, columns=mapping, pushdown=mode)
+        assert [(b.kind, b.id) for b in result.breaks.itertuples()] == [("corrupt", "b")], mode

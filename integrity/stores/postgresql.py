@@ -1,7 +1,7 @@
 """How are PostgreSQL's rows read as fast as it can send them, and exactly?
 
 Bulk comes by ADBC, which turns PostgreSQL's binary COPY into Arrow; where its driver is not installed, psycopg streams
-through a server-side cursor. Everything small (types, totals, look-ups) is psycopg's. Each connection is one read-only
+through a server-side cursor. Types and totals, which are small, are psycopg's. Each connection is one read-only
 transaction at REPEATABLE READ, which is one snapshot.
 """
 
@@ -148,7 +148,7 @@ class _PostgresqlSession(Session):
             return super().found(every, identity, kinds, sought, names)
         columns, casts, arrays = [], [], []
         for i, (column, kind) in enumerate(zip(identity, kinds, strict=True)):
-            columns.append(str(column.compile(dialect=self.dialect)))
+            columns.append(self._text(column))
             casts.append(
                 {Kind.INTEGER: f"${i + 1}::bigint[]", Kind.UUID: f"${i + 1}::text[]::uuid[]"}.get(
                     kind, f"${i + 1}::text[]"
@@ -160,8 +160,11 @@ class _PostgresqlSession(Session):
         bound = pa.RecordBatch.from_arrays(arrays, [str(i) for i in range(len(arrays))])
         return self._copied(f"{self._text(self._plain(every))} WHERE {wanted}", names, bound)
 
-    def _text(self, statement: Select[Any]) -> str:
-        """Write a statement out for ADBC, which binds nothing into a COPY: instants, and words of the contract."""
+    def _text(self, statement: Select[Any] | ColumnElement[Any]) -> str:
+        """Write a statement, or a column's name, out for ADBC.
+
+        It binds nothing into a COPY; what is written out are instants, and words of the contract.
+        """
         from sqlalchemy.dialects import postgresql
 
         dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # doubles no percent signs

@@ -58,8 +58,7 @@ class SqlStore:
         query: Instead of a table: the text of a SELECT, or SQLAlchemy's.
 
     Raises:
-        StoreError: this is no SQLAlchemy URL.
-
+        StoreError: this is no SQLAlchemy URL, or an option of it cannot be read.
 
     Example:
         >>> SqlStore("postgresql://app:secret@db/shop?lag=30s", "orders", "sales").location
@@ -119,17 +118,8 @@ class SqlStore:
     def stream(self, columns: Sequence[str], span: Span | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the rows of the span, where its column is of a type that can be compared, else all rows."""
         with self._database.session() as session:
-            check_columns(columns, self._columns(session), self.name)
-            every = self.select(columns)
-            condition = None if span is None else self._within(span, session)
-            if span is None or condition is None:
-                yield from session.batches(every, columns)
-                return
-            import sqlalchemy
-
-            # Apart from each other: an index serves the range, and no index may serve what is NULL.
-            yield from session.batches(every.where(condition), columns)
-            yield from session.batches(every.where(sqlalchemy.column(span.column).is_(None)), columns)
+            for statement in self._statements(columns, span, session):
+                yield from session.batches(statement, columns)
 
     def head(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Yield a few rows, whichever are had first."""
@@ -140,11 +130,7 @@ class SqlStore:
     def explain(self, columns: Sequence[str], span: Span | None = None) -> list[str]:
         """Return the SQL by which rows are pulled, without running it."""
         with self._database.session() as session:
-            check_columns(columns, self._columns(session), self.name)
-            every = self.select(columns)
-            condition = None if span is None else self._within(span, session)
-            queries = [every] if condition is None else [every.where(condition)]
-            return [session.written(query) for query in queries]
+            return [session.written(statement) for statement in self._statements(columns, span, session)]
 
     # --- asking for some -------------------------------------------------------------------------------------------
 
@@ -238,6 +224,18 @@ class SqlStore:
 
         chosen: list[ColumnElement[Any]] = [sqlalchemy.column(name) for name in columns]
         return sqlalchemy.select(*chosen).select_from(self.clause())
+
+    def _statements(self, columns: Sequence[str], span: Span | None, session: Session) -> list[Select[Any]]:
+        """Return the statements for the rows of a span: one, or two where the database compares its column."""
+        import sqlalchemy
+
+        check_columns(columns, self._columns(session), self.name)
+        every = self.select(columns)
+        condition = None if span is None else self._within(span, session)
+        if span is None or condition is None:
+            return [every]
+        # Apart from each other: an index serves the range, and no index may serve what is NULL.
+        return [every.where(condition), every.where(sqlalchemy.column(span.column).is_(None))]
 
     def _types(self, session: Session) -> dict[str, SqlType]:
         return session.types(self.clause(), self._table) if self._known is None else self._known

@@ -247,11 +247,8 @@ class Session:
             columns = sqlalchemy.inspect(self.connection).get_columns(table[1], table[0])
         except (sqlalchemy.exc.SQLAlchemyError, NotImplementedError):
             return {}
-        return {column["name"]: self.type_of(column["type"]) for column in columns}
-
-    def type_of(self, reflected: Any) -> SqlType:
-        """Say of which kind a reflected type is. Of a database that is not known well: of none."""
-        return SqlType(Kind.OTHER, str(reflected))
+        # Of a database that is not known well, a type is of no kind.
+        return {column["name"]: SqlType(Kind.OTHER, str(column["type"])) for column in columns}
 
     def batches(self, statement: Select[Any], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Stream the rows of a statement, as Arrow, in bounded memory."""
