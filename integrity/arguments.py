@@ -40,13 +40,7 @@ Instant = dt.datetime | str | None
 
 
 def contract_of(given: str | os.PathLike[str] | Contract) -> Contract:
-    promise = contract(given)
-    if promise.clock is not None and not promise.clock.carried:
-        raise ContractError(
-            f"contract {promise.name!r} has a clock that is not carried, which this version cannot compare",
-            "compare two snapshots without a clock, or carry the event time to the destination",
-        )
-    return promise
+    return contract(given)
 
 
 def side_of(
@@ -62,6 +56,12 @@ def side_of(
     hindrance: str = "",
 ) -> Reader | ControlTotals:
     if isinstance(where, ControlTotals):
+        if not promise.carried:
+            raise UsageError(
+                f"contract {promise.name!r} has a clock that is not carried, so totals of a side cannot say in which "
+                f"batch they differ",
+                "give the items of both sides, or compare two ControlTotals with ==",
+            )
         if where.contract_sha256 != promise.sha256:
             raise ContractError(
                 f"the {role}'s totals are of contract {where.contract!r} ({where.contract_sha256[:12]}), not of this "
@@ -88,7 +88,7 @@ def side_of(
         timely=case.timely,
     )
     reader.check()
-    reader = offered(reader, pushdown, hindrance)
+    reader = offered(reader, pushdown, "its items are matched one by one" if promise.joined else hindrance)
     if isinstance(reader.store, SearchableStore):
         fields = [reader.field(name) for name in promise.identity]
         reader = replace(reader, searchable=reader.store.finds(fields))

@@ -8,7 +8,7 @@ nothing is reported.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -36,6 +36,7 @@ class Compared:
         destination: The destination's.
         exclusions: Side and name to how many items were left out.
         hows: How the source and the destination were read, in words.
+        rungs: How many matched pairs reached each rung of the contract's ladder at best.
     """
 
     batches: pl.DataFrame
@@ -44,6 +45,7 @@ class Compared:
     destination: ControlTotals
     exclusions: dict[tuple[str, str], int]
     hows: tuple[str, ...] = ()
+    rungs: dict[str, int] = field(default_factory=dict)
 
 
 def assemble(

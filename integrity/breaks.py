@@ -16,11 +16,11 @@ import polars_hash as plh
 from integrity import canonical
 from integrity.columns import Column, ColumnType
 from integrity.contracts import Contract
-from integrity.items import CONTENT, EVENT
+from integrity.items import CONTENT, DETAIL, EVENT
 from integrity.totals import BATCH
 from integrity.windows import format_duration
 
-__all__ = ["COUNTED", "PRINT", "BreakKind", "Case", "breaks_of", "is_open", "placed", "remarked", "wide"]
+__all__ = ["COUNTED", "PRINT", "STRAY", "BreakKind", "Case", "breaks_of", "is_open", "placed", "remarked", "wide"]
 
 
 class BreakKind(StrEnum):
@@ -49,12 +49,20 @@ COUNTED = (
     "moved_in",
     "moved_out",
     "unsettled",
+    "copies",
     "late",
     "skewed",
     "invalid",
 )
+#: Kept with what is lost or extra, where a contract says which column is a place: the hash of the rest of its identity,
+#: its content (null if that is not known), and its place.
+STRAY = ("__stray", "__content", "__place")
 #: The two words of a fingerprint.
 PRINT = ["__w0", "__w1"]
+
+
+#: So many of the parts that differ are named.
+_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,7 @@ def breaks_of(items: pl.DataFrame, timed: pl.DataFrame, case: Case) -> pl.DataFr
         .when((pl.col("status") == "extra") & pl.col("in_source_copies").is_not_null())
         .then(pl.format("accounted for as {}, yet present", pl.col("d.outcome")))
     )
-    matching = said.with_columns(pl.col("status").alias("kind"), reason.alias("reason"))
+    matching = said.with_columns(pl.col("status").alias("kind"), reason.alias("reason"), *_stray(case.contract))
     differing = _differing(corrupt, case)
     frames = [
         _form(matching.filter(pl.col("status") != "corrupt"), case),
@@ -127,18 +135,47 @@ def breaks_of(items: pl.DataFrame, timed: pl.DataFrame, case: Case) -> pl.DataFr
     ]
     if case.timely:
         frames += [_form(frame, case) for frame in untimely(timed, case)]
-    return pl.concat(frames)
+    return pl.concat(frames, how="diagonal")
+
+
+def _stray(contract: Contract) -> list[pl.Expr]:
+    """What an item that is lost at one place, and one that is extra at another, would have in common."""
+    if contract.place is None:
+        return []
+    rest = [pl.col(name) for name in contract.identity if name != contract.place]
+    alone = pl.col("status").is_in(["lost", "extra"])
+    side = {name: pl.coalesce(f"s.{CONTENT}{name}", f"d.{CONTENT}{name}") for name in contract.content}
+    known = pl.all_horizontal(side[n].is_not_null() for n, c in contract.content.items() if c.evidence)
+    content = (
+        pl.struct(value.alias(name) for name, value in side.items()).hash(seed=0) if side else pl.lit(0, pl.UInt64)
+    )
+    stray, print_, place = STRAY
+    return [
+        pl.when(alone).then(pl.struct(rest).hash(seed=0)).alias(stray),
+        pl.when(alone & known).then(content).alias(print_),
+        pl.when(alone).then(pl.col(contract.place)).alias(place),
+    ]
 
 
 def _differing(corrupt: pl.DataFrame, case: Case) -> list[pl.Series]:
     """Name the columns that differ, and show their values where that was asked for."""
     clock = case.contract.clock
     columns = {CONTENT + name: (name, column) for name, column in case.contract.content.items()}
-    if clock is not None:
+    if clock is not None and clock.carried:
         columns = {EVENT: (clock.event.name, Column(type=ColumnType.TIMESTAMP))} | columns
+    corrupt = corrupt.with_columns(
+        pl.struct(f"s.{DETAIL}{column.detail}", f"d.{DETAIL}{column.detail}")
+        .map_elements(lambda both: parts_that_differ(*both.values()), return_dtype=pl.String)
+        .fill_null(name)
+        .alias(f"__says.{name}")
+        for name, column in case.contract.content.items()
+        if column.detail is not None
+    )
     names = [
-        pl.when(pl.col(f"s.{key}").ne_missing(pl.col(f"d.{key}"))).then(pl.lit(name))
-        for key, (name, _) in columns.items()
+        pl.when(pl.col(f"s.{key}").ne_missing(pl.col(f"d.{key}"))).then(
+            pl.lit(name) if column.detail is None else pl.col(f"__says.{name}")
+        )
+        for key, (name, column) in columns.items()
     ]
     if not names:
         return [
@@ -158,6 +195,25 @@ def _differing(corrupt: pl.DataFrame, case: Case) -> list[pl.Series]:
         ]
         shown.append(pl.Series(called, values, dtype=pl.String))
     return shown
+
+
+def parts_that_differ(here: str | None, there: str | None) -> str | None:
+    """Name the parts that two descriptions, JSON objects of names and digests, do not have in common.
+
+    Returns:
+        At most eight names; ``None`` where a side has no description, or both have the same.
+
+    Example:
+        >>> parts_that_differ('{"header subject": "1f", "part 1": "0a"}', '{"header subject": "2e", "part 1": "0a"}')
+        'header subject'
+    """
+    try:
+        mine, other = json.loads(here or ""), json.loads(there or "")
+        names = [name for name in mine if mine[name] != other.get(name)] + [name for name in other if name not in mine]
+    except (ValueError, TypeError, AttributeError):
+        return None
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more or None
 
 
 def _invalid(items: pl.DataFrame, case: Case) -> pl.DataFrame:
@@ -240,6 +296,7 @@ def form(rows: pl.DataFrame, case: Case) -> pl.DataFrame:
         latency.alias("latency"),
         "reason",
         *partition,
+        *(name for name in STRAY if name in rows.columns),
     )
 
 

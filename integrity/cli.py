@@ -89,6 +89,9 @@ def demo(directory: Path, items: int, seed: int) -> int:
 @click.option("--until", metavar="TIME", help="First instant no longer asked for.")
 @click.option("--as-of", metavar="TIME", help="Decides which batches are closed; now if left out.")
 @click.option("--outcomes", metavar="STORE", help="What became of items that ended elsewhere.")
+@click.option(
+    "--members", metavar="STORE", help="Which addresses are groups and aliases, of whom, since and until when."
+)
 @click.option("--skip", multiple=True, metavar="ASSERTION[=WHY]", help="Leave a promise out, on the record.")
 @click.option("--map", "maps", multiple=True, metavar="SIDE:THEIRS=OURS", help="Read a column under our name.")
 @click.option("--timezone", "zones", multiple=True, metavar="SIDE=ZONE", help="How to read times without a zone.")
@@ -111,6 +114,7 @@ def reconcile(
     until: str | None,
     as_of: str | None,
     outcomes: str | None,
+    members: str | None,
     skip: tuple[str, ...],
     maps: tuple[str, ...],
     zones: tuple[str, ...],
@@ -136,6 +140,7 @@ def reconcile(
         "until": until,
         "as_of": as_of,
         "outcomes": outcomes,
+        "members": members,
         "skip": _pairs(skip, "left out on the command line"),
         "columns": columns,
         "timezone": _pairs(zones, None),

@@ -39,13 +39,16 @@ def column_contradictions(
         problem = "names no column, so no item could be told from another"
         yield Refusal(problem, "write for example [message_id]", ("identity",))
     for name, column in identity.items():
-        for option in ("evidence", "carried"):
+        for option in ("evidence", "carried", "detail"):
             if getattr(column, option):
                 yield Refusal("is said of content columns only", "leave it out", ("identity", name, option))
-    for name in content:
+    for name, column in content.items():
         if name in identity:
             advice = "leave it out of content: identity is compared as well"
             yield Refusal("is an identity column too", advice, ("content", name))
+        if column.detail in columns:
+            problem = f"{quoted(column.detail)} is compared itself"
+            yield Refusal(problem, "name a column that only describes this one", ("content", name, "detail"))
     yield from twice(amounts, "amounts")
     yield from twice(partition, "partition")
     for place, name in enumerate(amounts):

@@ -80,6 +80,8 @@ class Column(Part):
         exact: Float: compare bit by bit.
         evidence: Content: a digest. Where it is null on a side, the content could not be compared.
         carried: Content: the destination copies it, so that it proves nothing about the rest.
+        detail: Content: another column, of JSON objects from the name of a part to its digest. Where this column
+            differs, the parts that differ are named instead.
 
     Example:
         >>> Column(type="decimal", scale=2)
@@ -100,6 +102,7 @@ class Column(Part):
     exact: Flag = False
     evidence: Flag = False
     carried: Flag = False
+    detail: ColumnName | None = None
 
     @model_validator(mode="before")
     @classmethod

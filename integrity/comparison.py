@@ -14,6 +14,7 @@ import polars as pl
 from integrity.balance import Compared, assemble
 from integrity.breaks import COUNTED, Case, is_open, placed, remarked, wide
 from integrity.items import Reader
+from integrity.joined import join
 from integrity.outcomes import Outcomes
 from integrity.passes import Measured, measure
 from integrity.search import WAYS, Progress, Search, Way, at_once
@@ -43,6 +44,8 @@ def compare(
         progress: Hears what is being done.
         ways: How to search differing batches, the first that succeeds.
     """
+    if case.contract.joined and isinstance(source, Reader) and isinstance(destination, Reader):
+        return join(source, destination, outcomes, case, breaks, progress)
     keys = case.batch_columns
     sieve = outcomes.accepted
     named = [isinstance(side, Reader) and side.searchable for side in (source, destination)]

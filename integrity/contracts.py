@@ -54,11 +54,13 @@ from integrity.promises import (
     Timeliness,
 )
 from integrity.strict_yaml import Kind, read_text, read_yaml, write_yaml
+from integrity.transit import MEMBERS, Addition, FanOut, Rung
 from integrity.windows import DAY, Window
 
 __all__ = [
     "BATCH_COLUMNS",
     "BREAK_COLUMNS",
+    "Addition",
     "Assertion",
     "Authorization",
     "Clock",
@@ -69,8 +71,10 @@ __all__ = [
     "Criteria",
     "Exclusion",
     "Exemption",
+    "FanOut",
     "Grants",
     "Outcomes",
+    "Rung",
     "Timeliness",
     "builtin_contracts",
     "contract",
@@ -102,6 +106,13 @@ class Contract(Part):
         outcomes: What accounts for a missing item.
         unique: Whether an identity may come only once in the source.
         latest_by: Only the newest revision of each identity by this column counts.
+        ladder: Ever weaker equalities of a pair, the content column that is compared last. Which one each pair reached
+            is counted.
+        copies: How many copies the destination may keep of each item of the source.
+        place: The identity column that says where an item belongs. What is lost at one place and extra at another is
+            said to have been misrouted.
+        fan_out: The columns of a store of members, by which the source's places are expanded.
+        additions: What the way may add to an item.
         due: ``"window"`` if a window without items is not good.
         timeliness: How soon items are processed.
         authorization: Who may act on what.
@@ -140,6 +151,15 @@ class Contract(Part):
     outcomes: Outcomes | None = Field(default=None, examples=["{accept: [recalled, blocked]}"])
     unique: Flag = True
     latest_by: ColumnName | None = None
+    ladder: Annotated[tuple[Rung, ...], Listed] = Field(
+        default=(), examples=["[{column: raw_sha256, means: identical in bytes}]"]
+    )
+    copies: Annotated[int, Strict(), Field(ge=1)] = 1
+    place: ColumnName | None = Field(default=None, examples=["mailbox"])
+    fan_out: FanOut | None = Field(default=None, examples=[MEMBERS])
+    additions: Annotated[tuple[Addition, ...], Listed] = Field(
+        default=(), examples=["[{name: list prefix, to: subject, text: '[staff] ', reason: the list's policy}]"]
+    )
     due: Literal["window"] | None = None
     timeliness: Timeliness | None = Field(default=None, examples=["{within: 5s, ratio: 0.999}"])
     authorization: Authorization | None = Field(
@@ -249,6 +269,16 @@ class Contract(Part):
         return tuple(assertion for assertion in Assertion if asserted[assertion])
 
     @property
+    def carried(self) -> bool:
+        """Whether both sides tell the event time, so that it is in the text of every item."""
+        return self.clock is None or self.clock.carried
+
+    @property
+    def joined(self) -> bool:
+        """Whether every item has to be brought together with its other half, and totals alone could not tell."""
+        return bool(not self.carried or self.ladder or self.place is not None or self.copies > 1)
+
+    @property
     def columns(self) -> dict[str, Column]:
         """The identity columns, then the content columns."""
         return {**self.identity, **self.content}
@@ -276,6 +306,32 @@ class Contract(Part):
         yield from name_collisions(self.identity, self.amounts, self.partition)
         names = [exclusion.name for exclusion in self.exclude]
         yield from twice(names, "exclude")
+        yield from self._transit_contradictions()
+
+    def _transit_contradictions(self) -> Iterator[Refusal]:
+        rungs = [rung.column for rung in self.ladder]
+        yield from twice(rungs, "ladder")
+        for place, name in enumerate(rungs):
+            last = place == len(rungs) - 1
+            if last and name not in self.content:
+                problem = f"{quoted(name)} is the last rung, and not what is compared"
+                yield Refusal(
+                    problem, f"declare {name} under content, or end the ladder with a content column", ("ladder", place)
+                )
+            elif not last and name in self.columns:
+                problem = f"{quoted(name)} is compared, so no pair could reach a weaker rung"
+                yield Refusal(problem, f"end the ladder with {name}, or take it out of content", ("ladder", place))
+        if self.place is not None and self.place not in self.identity:
+            problem = f"{quoted(self.place)} is not an identity column"
+            yield Refusal(problem, did_you_mean(self.place, self.identity), ("place",))
+        if self.place is not None and len(self.identity) < 2:
+            yield Refusal("leaves nothing to tell items by", "add to identity what is the same everywhere", ("place",))
+        if self.fan_out is not None and self.place is None:
+            yield Refusal("needs to know what it expands", "write place: and the identity column", ("fan_out",))
+        if self.fan_out is not None and self.clock is None and (self.fan_out.from_ or self.fan_out.until):
+            advice = "add for example clock: {event: accepted_at}, or leave from and until out"
+            yield Refusal("needs a clock, because members come and go", advice, ("fan_out",))
+        yield from twice([addition.name for addition in self.additions], "additions")
 
     def _clock_contradictions(self) -> Iterator[Refusal]:
         clock = self.clock

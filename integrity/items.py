@@ -21,23 +21,27 @@ import pyarrow as pa
 
 from integrity import canonical
 from integrity.canonical import Values
-from integrity.columns import Column, ColumnType
+from integrity.columns import ClockColumn, Column, ColumnType
 from integrity.contracts import Contract, Exclusion
 from integrity.errors import StoreError, UsageError, did_you_mean
 from integrity.spool import KEY, Sieve
-from integrity.stores.base import Field, Pushed, SearchableStore, Span, Store, TypedStore
+from integrity.stores.base import DefectiveStore, Field, Pushed, SearchableStore, Span, Store, TypedStore
 from integrity.totals import BATCH
 from integrity.values import EPOCH, canonical_value
 
-__all__ = ["CONTENT", "EVENT", "Reader", "Role", "Slice", "letting_go", "micros", "moment"]
+__all__ = ["CONTENT", "DETAIL", "EVENT", "RUNG", "Reader", "Role", "Slice", "letting_go", "micros", "moment"]
 
 Role = Literal["source", "destination"]
 
 #: Prefix of the content columns' canonical values.
 CONTENT = "__c."
+#: Prefix of the ladder's columns that are not content, and of the columns that say what of a content column differs.
+RUNG, DETAIL = "__r.", "__t."
 #: The event time's canonical value (its instant is null where it could not be read; its text is not).
 EVENT = "__event_text"
 _TEXT = Column(type=ColumnType.TEXT)
+#: Where a chunk keeps what the store says is wrong with its rows: no contract can name a column so.
+_DEFECTS = "__defects"
 
 
 def micros(moment: dt.datetime) -> int:
@@ -133,14 +137,14 @@ class Reader:
                 )
         for ours in self.needed:
             theirs = self.theirs(ours)
-            if theirs not in held:
+            if theirs not in held and ours not in self.absent:
                 advice = did_you_mean(theirs, [name for name in held if name not in self.mapping])
                 if advice.startswith("did you mean"):
                     advice += f" then map it: columns={{{self.role!r}: {{...: {ours!r}}}}}"
                 raise StoreError(f"no column {theirs!r} in {self.store.name}", advice)
         types = self.store.types() if isinstance(self.store, TypedStore) else {}
         for ours, column in self.needed.items():
-            if (type_ := types.get(self.theirs(ours))) is not None:
+            if ours not in self.absent and (type_ := types.get(self.theirs(ours))) is not None:
                 canonical.check_readable(type_, column, self.theirs(ours), self.store.name, self.zone)
 
     @property
@@ -148,7 +152,33 @@ class Reader:
         clock = self.contract.clock
         times = {c.name for c in (clock.event, clock.processed, clock.changed) if c} if clock else set()
         wheres = {name for exclusion in self.contract.exclude for name in exclusion.where}
-        return set(self.contract.columns) | times | wheres
+        others = set(self._described)
+        return set(self.contract.columns) | times | wheres | others
+
+    @cached_property
+    def _described(self) -> list[str]:
+        """The columns that are not compared, but say of a pair how well it matches and where it does not."""
+        rungs = [rung.column for rung in self.contract.ladder]
+        details = [column.detail for column in self.contract.content.values() if column.detail is not None]
+        return [name for name in dict.fromkeys([*rungs, *details]) if name not in self.contract.columns]
+
+    @cached_property
+    def absent(self) -> frozenset[str]:
+        """Evidence that this side does not have at all: it reads as NULL, and nobody takes that for equal."""
+        evidence = [name for name, column in self.contract.content.items() if column.evidence]
+        held = set(self.store.columns())
+        return frozenset(name for name in [*evidence, *self._described] if self.theirs(name) not in held)
+
+    @property
+    def event(self) -> ClockColumn | None:
+        """The column of the event time; ``None`` where this side does not have it."""
+        clock = self.contract.clock
+        return clock.event if clock is not None and (clock.carried or self.role == "source") else None
+
+    @cached_property
+    def defects(self) -> str | None:
+        """The column in which the store says, by its own name, what is wrong with an item."""
+        return self.store.defects if isinstance(self.store, DefectiveStore) else None
 
     @cached_property
     def needed(self) -> dict[str, Column]:
@@ -156,7 +186,8 @@ class Reader:
         columns = dict(self.contract.columns)
         clock = self.contract.clock
         if clock is not None:
-            columns.setdefault(clock.event.name, Column(type=ColumnType.TIMESTAMP, unit=clock.event.unit))
+            if self.event is not None:
+                columns.setdefault(self.event.name, Column(type=ColumnType.TIMESTAMP, unit=self.event.unit))
             if clock.changed is not None and (self.role == "source" or self.contract.latest_by == clock.changed.name):
                 columns.setdefault(clock.changed.name, Column(type=ColumnType.TIMESTAMP, unit=clock.changed.unit))
             if clock.processed is not None and self.role == "destination" and (self.timely or self.has_processed):
@@ -164,6 +195,8 @@ class Reader:
         for exclusion in self.exclusions:
             for name in exclusion.where:
                 columns.setdefault(name, _TEXT)
+        for name in self._described:
+            columns.setdefault(name, _TEXT)
         return columns
 
     @cached_property
@@ -233,7 +266,8 @@ class Reader:
     @cached_property
     def asked(self) -> list[str]:
         """The columns that are asked of the store, by its own names."""
-        return list(dict.fromkeys(self.theirs(name) for name in self.needed))
+        names = [self.theirs(name) for name in self.needed if name not in self.absent]
+        return list(dict.fromkeys(names if self.defects is None else [*names, self.defects]))
 
     def framed(
         self,
@@ -260,7 +294,15 @@ class Reader:
             if batch.num_rows == 0:
                 continue
             by_name = dict(zip(batch.schema.names, batch.columns, strict=True))
-            chunk = _Chunk(self, {ours: canonical.flat(by_name[self.theirs(ours)]) for ours in columns}, columns)
+            arrays = {
+                ours: pa.nulls(batch.num_rows, pa.string())
+                if ours in self.absent
+                else canonical.flat(by_name[self.theirs(ours)])
+                for ours in columns
+            }
+            if self.defects is not None:
+                arrays[_DEFECTS] = canonical.flat(by_name[self.defects])
+            chunk = _Chunk(self, arrays, columns)
             frame = chunk.frame(wanted, excluded)
             if frame is not None and frame.height:
                 yield frame
@@ -271,10 +313,9 @@ class Reader:
         return _Chunk(self, {name: pa.array([], pa.string()) for name in columns}, columns).whole(wanted)
 
     def span(self, wanted: Slice) -> Span | None:
-        clock = self.contract.clock
-        if clock is None or clock.event.unit != "us":  # flooring may move an instant across a boundary
+        if self.event is None or self.event.unit != "us":  # flooring may move an instant across a boundary
             return None
-        column = self.theirs(clock.event.name)
+        column = self.theirs(self.event.name)
         if wanted.batches is not None and self.contract.window is not None:
             starts = wanted.batches[BATCH].drop_nulls().unique().sort().to_list()
             spans: list[tuple[int | None, int | None]] = [(s, self.contract.window.end_of(s)) for s in starts]
@@ -348,18 +389,25 @@ class _Chunk:
         if contract.latest_by is not None or wanted.content:
             series.append(canonical.encode([self.values(name).text for name in contract.identity]).alias("__identity"))
         if wanted.content:
-            if contract.clock is not None:
+            if contract.clock is not None and contract.clock.carried:
                 series.append(self.values(contract.clock.event.name).text.alias(EVENT))
             series += [self.values(name).text.alias(CONTENT + name) for name in contract.content]
+            series += [
+                self.values(r.column).text.alias(RUNG + r.column)
+                for r in contract.ladder
+                if r.column not in contract.content
+            ]
+            details = [column.detail for column in contract.content.values() if column.detail is not None]
+            series += [self.values(name).text.alias(DETAIL + name) for name in dict.fromkeys(details)]
         return pl.DataFrame(series)
 
     # --- which batch -------------------------------------------------------------------------------------------------
 
     def _event(self) -> pl.Series:
-        clock = self.reader.contract.clock
-        if clock is None:
+        event = self.reader.event
+        if event is None:
             return pl.Series([None], dtype=pl.Int64).new_from_index(0, self.height)
-        instants = self.values(clock.event.name).instants
+        instants = self.values(event.name).instants
         assert instants is not None
         return instants
 
@@ -415,7 +463,7 @@ class _Chunk:
     def _fingerprint(self) -> list[pl.Series]:
         contract = self.reader.contract
         texts = [self.values(name).text for name in contract.identity]
-        if contract.clock is not None:
+        if contract.clock is not None and contract.clock.carried:
             texts.append(self.values(contract.clock.event.name).text)
         texts += [self.values(name).text for name in contract.content]
         frame = pl.DataFrame([canonical.encode(texts).alias("t")]).select(plh.col("t").chash.sha2_256().alias("h"))
@@ -454,10 +502,13 @@ class _Chunk:
                 if column.type is ColumnType.TIMESTAMP and self.reader.zone is None:
                     hint = " (a time without a zone needs timezone=)"
                 say(unreadable, f"{name} does not read as {column.type.value}{hint}")
-        if contract.clock is not None:
-            say(self.values(contract.clock.event.name).text.is_null(), f"no {contract.clock.event.name}")
+        if (event := self.reader.event) is not None:
+            say(self.values(event.name).text.is_null(), f"no {event.name}")
             if not self.reader.timely:  # else it is said as a skewed clock
-                say(self._future(), f"{contract.clock.event.name} is from the future")
+                say(self._future(), f"{event.name} is from the future")
+        if (said := self._defects()) is not None:
+            flags.append(said.alias(f"f{len(flags)}"))
+            reasons.append(pl.col(flags[-1].name))
         if not reasons:
             return pl.Series("__invalid", [None], dtype=pl.String).new_from_index(0, self.height)
         frame = pl.DataFrame(flags)
@@ -466,6 +517,13 @@ class _Chunk:
             .to_series()
             .alias("__invalid")
         )
+
+    def _defects(self) -> pl.Series | None:
+        """What the store itself finds wrong with each item; ``None`` where it finds nothing."""
+        said = self.arrays.get(_DEFECTS)
+        if said is None or said.null_count == len(said):
+            return None
+        return canonical.read(said, _TEXT).text
 
     def _unproven(self) -> pl.Series:
         """Whether a declared digest is missing, so that the content cannot be compared."""

@@ -21,7 +21,7 @@ __all__ = ["Job"]
 
 _KIND: Final = Kind("job", "what runs", UsageError)
 _REQUIRED = ("contract", "source", "destination")
-_STORES = ("source", "destination", "outcomes")
+_STORES = ("source", "destination", "outcomes", "members")
 _MAPPINGS = ("skip", "columns", "timezone")
 
 
@@ -34,6 +34,7 @@ class Job:
         source: A URL or path; or a mapping of ``url`` to where a database is, and ``query`` to a SELECT.
         destination: The same.
         outcomes: The same.
+        members: The same.
         since: ISO 8601 with its offset.
         until: ISO 8601 with its offset.
         as_of: ISO 8601 with its offset.
@@ -49,6 +50,7 @@ class Job:
     source: str | Mapping[str, str]
     destination: str | Mapping[str, str]
     outcomes: str | Mapping[str, str] | None = None
+    members: str | Mapping[str, str] | None = None
     since: str | None = None
     until: str | None = None
     as_of: str | None = None

@@ -7,7 +7,10 @@ extra.
 
 A destination row that only mirrors something still pending (an open batch, an edit in flight) is set apart as
 *unsettled*: neither matched nor accused. It counts with the exclusions, so that the balance of DESIGN holds without a
-term of its own.
+term of its own. So is a further copy that the contract allows.
+
+Where the destination does not carry the event time, its rows take their batch from the source's row of the same
+identity; what has none there is untimed, and of the run in whose windows it was processed.
 """
 
 from __future__ import annotations
@@ -16,12 +19,12 @@ import polars as pl
 
 from integrity.breaks import PRINT, Case, breaks_of, placed, wide
 from integrity.contracts import Contract
-from integrity.items import CONTENT, EVENT
+from integrity.items import CONTENT, EVENT, RUNG
 from integrity.latency import with_latency
 from integrity.spool import KEY, Sieve
 from integrity.totals import BATCH, Tally
 
-__all__ = ["match", "suspects"]
+__all__ = ["items_of", "match", "rungs", "suspects", "tell"]
 
 #: In which order copies pair off: what is said of them must not depend on the order of rows.
 _TIES = ["__processed", "__changed", "__invalid"]
@@ -75,7 +78,17 @@ def match(
     Returns:
         The counts of ``COUNTED``, a row a batch; and the breaks.
     """
-    items = _status(_paired(_copies(source), destination, outcomes), case)
+    return tell(items_of(source, destination, outcomes, case), case, tallies)
+
+
+def items_of(source: pl.DataFrame, destination: pl.DataFrame, outcomes: pl.DataFrame, case: Case) -> pl.DataFrame:
+    """Pair rows, and say of each pair and each row that found none how it matched; arguments as for :func:`match`."""
+    paired = _paired(_copies(source), destination, outcomes)
+    return _status(paired if case.contract.carried else _dated(paired, source, case), case)
+
+
+def tell(items: pl.DataFrame, case: Case, tallies: tuple[Tally, Tally]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Count items by batch and add their rows to the tallies; return the counts and the breaks, as :func:`match`."""
     timed = _timed(items, case)
     source_tally, destination_tally = tallies
     source_tally.add(_side(items.filter("in_source"), "s."))
@@ -125,6 +138,35 @@ def _paired(source: pl.DataFrame, destination: pl.DataFrame, outcomes: pl.DataFr
     return items.join(here, on="__identity", how="left").join(there, on="__identity", how="left")
 
 
+def _dated(items: pl.DataFrame, source: pl.DataFrame, case: Case) -> pl.DataFrame:
+    """Give the destination's rows, which do not tell the event time, what the source says of their identity."""
+    said = [BATCH, "__event", "__scope", "__open"]
+    first = source.sort("__scope", "__event", descending=[True, False], nulls_last=True, maintain_order=True)
+    home = first.group_by("__identity", maintain_order=True).agg(pl.col(name).first() for name in said)
+    home = home.rename({name: f"home.{name}" for name in said})
+    processed, window = pl.col("d.__processed"), case.contract.window
+    assert window is not None
+    ends = processed.map_elements(window.end_of, return_dtype=pl.Int64, skip_nulls=True)
+    # Nobody knows when an item without a source happened: it is judged when what was processed with it is.
+    alone = {
+        BATCH: pl.lit(None, pl.Int64),
+        "__event": pl.lit(None, pl.Int64),
+        "__scope": pl.col("d.__scope"),
+        "__open": (ends + case.contract.grace > case.as_of).fill_null(False),
+    }
+    here, known = pl.col("has_destination"), pl.col("in_source_copies").is_not_null()
+    return items.join(home, on="__identity", how="left").with_columns(
+        pl.when(here & pl.col("has_source"))
+        .then(pl.col(f"s.{name}"))
+        .when(here & known)
+        .then(pl.col(f"home.{name}"))
+        .when(here)
+        .then(alone[name])
+        .alias(f"d.{name}")
+        for name in said
+    )
+
+
 def _prefixed(frame: pl.DataFrame, prefix: str) -> pl.DataFrame:
     return frame.rename(lambda name: prefix + name)
 
@@ -167,6 +209,10 @@ def _status(items: pl.DataFrame, case: Case) -> pl.DataFrame:
     unsettled = pl.col("s.__open").fill_null(False) | in_flight
     unproven = pl.col("s.__unproven").fill_null(False) | pl.col("d.__unproven").fill_null(False)
     known = pl.col("in_source_copies").is_not_null()
+    if case.contract.copies > 1:
+        items = items.with_columns(_forked(case.contract).alias("forked"))
+    else:
+        items = items.with_columns(pl.lit(False).alias("forked"))
     nothing = pl.lit(None, pl.String)
     status = (
         pl.when(s & pl.col("s.accepted").fill_null(False))
@@ -191,6 +237,8 @@ def _status(items: pl.DataFrame, case: Case) -> pl.DataFrame:
         .then(nothing)
         .when(pl.col("d.__open").fill_null(False))
         .then(pl.lit("unsettled"))
+        .when("forked")
+        .then(pl.lit("copy"))
         .when(known & ~pl.col("d.accepted").fill_null(False))
         .then(pl.lit("duplicate"))
         .otherwise(pl.lit("extra"))
@@ -206,16 +254,26 @@ def _status(items: pl.DataFrame, case: Case) -> pl.DataFrame:
     elsewhere = pl.col("s." + BATCH).ne_missing(pl.col("d." + BATCH))  # partition columns are of the identity: the same
     return items.with_columns(*identity, *own).with_columns(
         (s & counted & (s_scope | pl.col("drawn"))).alias("in_source"),
-        (d_scope & counted & (pl.col("status") != "pending")).alias("in_destination"),
+        (d_scope & counted & ~pl.col("status").is_in(["pending", "copy"])).alias("in_destination"),
         # Two items from the future are of one batch, the untimed, and yet one of them may lie outside the window.
         (pl.col("status").is_in(["corrupt", "unverified"]) & s & d & (elsewhere | ~d_scope)).alias("moved"),
     )
 
 
+def _forked(contract: Contract) -> pl.Expr:
+    """Whether a row that found no partner is a copy, allowed by the contract, of one that did."""
+    alike = ["__identity", *(f"d.{word}" for word in PRINT)]
+    pair = pl.col("has_source") & pl.col("has_destination")
+    paired = (pair & (pl.col("equal") | _uncomparable(contract)).fill_null(False)).sum().over(alike)
+    alone = pl.col("has_destination") & ~pl.col("has_source")
+    nth = alone.cast(pl.Int64).cum_sum().over(alike)
+    return (alone & (nth <= paired.cast(pl.Int64) * (contract.copies - 1))).fill_null(False)
+
+
 def _uncomparable(contract: Contract) -> pl.Expr:
     """Whether all that differs is a digest that one side does not have."""
     same = pl.lit(True)
-    if contract.clock is not None:
+    if contract.clock is not None and contract.clock.carried:
         same = pl.col(f"s.{EVENT}").eq_missing(pl.col(f"d.{EVENT}"))
     for name, column in contract.content.items():
         mine, other = pl.col(f"s.{CONTENT}{name}"), pl.col(f"d.{CONTENT}{name}")
@@ -240,10 +298,22 @@ def _counts(items: pl.DataFrame, breaks: pl.DataFrame, case: Case) -> pl.DataFra
     # The destination row of a pending pair is unsettled in its own batch.
     mirrors = items.filter((pl.col("status") == "pending") & pl.col("d.__scope").fill_null(False))
     counted = [
-        items.select(*keys, pl.col("status").alias("what")),
+        items.select(*keys, pl.col("status").replace("copy", "copies").alias("what")),
         mirrors.select(*there, pl.lit("unsettled").alias("what")),
         items.filter("moved").select(*keys, pl.lit("moved_out").alias("what")),
         items.filter(pl.col("moved") & pl.col("d.__scope")).select(*there, pl.lit("moved_in").alias("what")),
         placed(breaks.filter(pl.col("kind").is_in(["late", "skewed", "invalid"])), case).rename({"kind": "what"}),
     ]
     return wide(pl.concat(counted), keys)
+
+
+def rungs(items: pl.DataFrame, contract: Contract) -> dict[str, int]:
+    """Count the pairs whose content is equal by the strongest rung of the ladder that they reach."""
+    matched = items.filter(status="matched")
+    reached = []
+    for rung in contract.ladder:
+        prefix = CONTENT if rung.column in contract.content else RUNG
+        equal = pl.col(f"s.{prefix}{rung.column}") == pl.col(f"d.{prefix}{rung.column}")
+        reached.append(pl.when(equal).then(pl.lit(rung.column)))
+    counted = matched.select(pl.coalesce(reached).alias("rung")).group_by("rung").len()
+    return {name: count for name, count in counted.iter_rows() if name is not None}

@@ -16,15 +16,17 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import polars_hash as plh
 
-from integrity import remote
+from integrity import canonical, remote
+from integrity.contracts import Contract
 from integrity.errors import ConnectionLostError, PushdownError, StoreError
 from integrity.items import Reader, Slice
 from integrity.latency import FLAGS, with_latency
 from integrity.spool import KEY, PREFIX_BITS, Sieve, Spool
 from integrity.totals import BATCH, ControlTotals, Tally
 
-__all__ = ["Measured", "Sought", "again", "fingerprints", "look", "measure", "newest"]
+__all__ = ["Measured", "Sought", "again", "fingerprints", "look", "measure", "newest", "whole"]
 
 Progress = Callable[[int], None]
 _T = TypeVar("_T")
@@ -172,6 +174,8 @@ def _read(
     with Spool() as waiting, closing(population(reader, Slice(), tally, progress)) as frames:
         repeats = _Repeats(reader.batch_columns, waiting)
         for frame in frames:
+            if not contract.carried:
+                frame = _bucketed(frame, contract)
             tally.add(frame)
             if "__latency" in frame.columns:
                 tally.add_times(frame)
@@ -197,6 +201,13 @@ def _read(
     return Measured(totals, remarks, batches, prefixes, flagged, reader, identities)
 
 
+def _bucketed(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    """Put the identity's bucket, the first octet of its hash, where the batch would be, which only the source knows."""
+    text = canonical.encode([frame[name] for name in contract.identity])
+    first = plh.col("t").chash.sha2_256().str.slice(0, 2).str.to_integer(base=16, dtype=pl.Int64)
+    return frame.with_columns(pl.DataFrame([text.alias("t")]).select(first.alias(BATCH)).to_series())
+
+
 def _control_totals(
     reader: Reader, read_at: dt.datetime, frame: pl.DataFrame, histogram: pl.DataFrame, exclusions: dict[str, int]
 ) -> ControlTotals:
@@ -216,6 +227,7 @@ def _control_totals(
         exclusions=exclusions,
         since=reader.since,
         until=reader.until,
+        bucketed=not contract.carried,
     )
 
 
@@ -338,18 +350,40 @@ def look(reader: Reader, keys: Sieve, spool: Spool, sought: Sought | None, progr
     _looked(reader, wanted, reader.frames(wanted, None, progress), spool)
 
 
+def whole(reader: Reader, spool: Spool, progress: Progress | None = None) -> Tally:
+    """Read a side from end to end with all its columns, whatever the run's bounds; ``__inside`` says what is within.
+
+    Returns:
+        What the contract's exclusions left out within the bounds.
+    """
+    tally = Tally(reader.contract)
+    wanted = Slice(content=True, bounded=False)
+
+    def excluded(name: str, rows: pl.DataFrame) -> None:
+        tally.left_out(name, rows.filter(_inside(reader, BATCH)))
+
+    _looked(reader, wanted, reader.frames(wanted, excluded, progress), spool)
+    return tally
+
+
+def _inside(reader: Reader, column: str) -> pl.Expr:
+    """Whether a time lies within the run's bounds; so does one that is not known."""
+    inside = pl.lit(True)
+    if reader.since is not None:
+        inside &= (pl.col(column) >= reader.since).fill_null(True)
+    if reader.until is not None:
+        inside &= (pl.col(column) < reader.until).fill_null(True)
+    return inside
+
+
 def _looked(reader: Reader, wanted: Slice, frames: Generator[pl.DataFrame, None, None], spool: Spool) -> pl.DataFrame:
     """Keep what was looked up, marked by whether it is inside the run's bounds; return how many rows each key has."""
     spool.add(_timed(reader, reader.blank(wanted)).with_columns(pl.lit(True).alias("__inside")))
     counts = [pl.DataFrame(schema={KEY: pl.UInt64, "found": pl.UInt32})]
     with closing(frames):
         for frame in frames:
-            event = pl.col("__event")
-            inside = pl.lit(True)
-            if reader.since is not None:
-                inside &= (event >= reader.since).fill_null(True)
-            if reader.until is not None:
-                inside &= (event < reader.until).fill_null(True)
-            spool.add(_timed(reader, frame).with_columns(inside.alias("__inside")))
+            # Who does not have the event time is of the run in whose windows it processed the item.
+            time = "__event" if reader.event is not None or reader.contract.clock is None else "__processed"
+            spool.add(_timed(reader, frame).with_columns(_inside(reader, time).alias("__inside")))
             counts.append(frame.group_by(KEY).len("found").cast({"found": pl.UInt32}))
     return pl.concat(counts).group_by(KEY).agg(pl.col("found").sum())

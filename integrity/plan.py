@@ -18,6 +18,7 @@ from integrity.arguments import (
     by_side,
     contract_of,
     instant_of,
+    mapping_of,
     side_of,
     skips_of,
     zones_of,
@@ -25,15 +26,17 @@ from integrity.arguments import (
 from integrity.breaks import Case
 from integrity.contracts import Assertion, Contract
 from integrity.errors import UsageError
+from integrity.fan_out import FannedOut, Members
 from integrity.items import Reader, Role, Slice, micros, moment
 from integrity.remote import Pushdown, pushdown_of
 from integrity.stores import open_store
 from integrity.stores.base import LaggingStore, Store
 from integrity.totals import ControlTotals
+from integrity.transit import MEMBERS
 
 __all__ = ["Plan", "check_always", "explain", "lag_of", "planned"]
 
-_SIDES = ("source", "destination", "outcomes")
+_SIDES = ("source", "destination", "outcomes", "members")
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ def planned(
     until: Instant = None,
     as_of: Instant = None,
     outcomes: Any = None,
+    members: Any = None,
     skip: Mapping[str, str] | None = None,
     columns: Mapping[str, Mapping[str, str]] | None = None,
     timezone: Mapping[str, str] | None = None,
@@ -95,12 +99,18 @@ def planned(
         raise UsageError(
             f"since {moment(begin).isoformat()} is not before until {moment(end).isoformat()}", "swap them"
         )
+    if members is not None and promise.fan_out is None:
+        raise UsageError(f"contract {promise.name!r} expands no groups", f"add place: and fan_out: {MEMBERS} to it")
     mode = pushdown_of(pushdown)
     stores = [side if isinstance(side, ControlTotals) else open_store(side) for side in (source, destination)]
     read_from = [side.read_at if isinstance(side, ControlTotals) else started for side in stores]
     now = min([micros(m) for m in read_from] + ([] if as_of is None else [instant_of(as_of, "as_of")]))
     # What a replica does not hold yet leaves its batch open; what the other side holds already is not from the future.
     cut = min([now, *(micros(started - lag_of(side)) for side in stores)])
+    if promise.fan_out is not None and not isinstance(stores[0], ControlTotals):
+        groups = None if members is None else open_store(members)
+        known = Members(promise, groups, mapping_of(mapped.get("members", {})), zones.get("members"))
+        stores[0] = FannedOut(stores[0], promise, known, mapping_of(mapped.get("source", {})), zones.get("source"))
     timely = promise.timeliness is not None and Assertion.TIMELINESS not in skips
     case = Case(promise, cut, now + (promise.clock.skew if promise.clock else 0) + 1, values, timely)
 

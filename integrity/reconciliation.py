@@ -35,11 +35,12 @@ from integrity.comparison import compare
 from integrity.contracts import Assertion, Contract
 from integrity.errors import BalanceError, UsageError, did_you_mean
 from integrity.items import Reader, Role, micros, moment
+from integrity.joined import MERGED
 from integrity.outcomes import Outcomes
 from integrity.passes import measure as measure_side
 from integrity.plan import check_always, lag_of, planned
 from integrity.remote import pushdown_of
-from integrity.result import Result, SideRead, batch_frame, total_counts
+from integrity.result import Reached, Result, SideRead, batch_frame, total_counts
 from integrity.search import Progress, Quiet
 from integrity.selftest import run_self_test
 from integrity.spool import Log, Spool
@@ -59,6 +60,7 @@ def reconcile(
     until: Instant = None,
     as_of: Instant = None,
     outcomes: Any = None,
+    members: Any = None,
     skip: Mapping[str, str] | None = None,
     columns: Mapping[str, Mapping[str, str]] | None = None,
     timezone: Mapping[str, str] | None = None,
@@ -76,8 +78,9 @@ def reconcile(
         until: First instant no longer asked for, on a window boundary.
         as_of: Decides which batches are closed; the moment of reading if left out, and never later than it.
         outcomes: A store of what ended elsewhere: the identity, ``outcome`` and, if known, ``at``.
+        members: A store of which addresses stand for which others, in the columns of the contract's ``fan_out``.
         skip: Promises left out on purpose, and why: ``{"timeliness": "clock replaced on the 3rd"}``.
-        columns: For ``source``, ``destination`` and ``outcomes``: their column names to ours.
+        columns: For ``source``, ``destination``, ``outcomes`` and ``members``: their column names to ours.
         timezone: For each of them, how to read naive timestamps: ``{"destination": "Asia/Seoul"}``.
         pushdown: Whether databases total their own items, so that only totals travel: ``auto`` (where they can to the
             last bit, and pulling is not faster), ``always`` (or the run is refused) or ``never``.
@@ -111,6 +114,7 @@ def reconcile(
         until=until,
         as_of=as_of,
         outcomes=outcomes,
+        members=members,
         skip=skip,
         columns=columns,
         timezone=timezone,
@@ -144,6 +148,7 @@ def reconcile(
         assertions=assertions,
         totals=totals,
         notes=_notes(promise, compared, judged, absent, skips, sides),
+        ladder=tuple(Reached(rung.column, rung.means, compared.rungs.get(rung.column, 0)) for rung in promise.ladder),
         exclusions=_exclusions(promise, compared, judged),
         since=None if begin is None else moment(begin),
         until=None if end is None else moment(end),
@@ -320,6 +325,11 @@ def _notes(
                 f"if its times have no zone, say timezone={{{role!r}: 'UTC'}} or --timezone {role}=UTC"
             )
         if isinstance(side, Reader):
+            evidence = [name for name, column in promise.content.items() if column.evidence and name in side.absent]
+            if evidence:
+                held = [name for name in side.store.columns() if name not in promise.columns]
+                near = did_you_mean(evidence[0], held)
+                notes.append(f"{role} has no {', '.join(evidence)}, so content could not be compared ({near})")
             if how != "pulled":
                 notes.append(f"{role} {how}")
             notes += [f"{role}: {remark}" for remark in getattr(side.store, "remarks", ())]
@@ -336,6 +346,14 @@ def _exclusions(promise: Contract, compared: Compared, judged: pl.DataFrame) -> 
             if exclusion.side in (side, "both"):
                 count = compared.exclusions.get((side, exclusion.name), 0)
                 listed.append({"side": side, "name": exclusion.name, "reason": exclusion.reason, "count": count})
+    merged = compared.exclusions.get(("source", MERGED), 0)
+    if merged:
+        reason = "one mail is expected once in each place, however many of its addresses were written to"
+        listed.append({"side": "source", "name": MERGED, "reason": reason, "count": merged})
+    copies = int(judged["copies"].sum() or 0)
+    if copies:
+        reason = f"up to {promise.copies} copies of each item may be kept"
+        listed.append({"side": "destination", "name": "further copies", "reason": reason, "count": copies})
     unsettled = int(judged["unsettled"].sum() or 0)
     if unsettled:
         reason = "their batch is still open, or the source's item is still pending"

@@ -29,7 +29,7 @@ from integrity.verdicts import Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["BREAKS_IN_JSON", "ReconciliationError", "Result", "SideRead", "batch_frame", "total_counts"]
+__all__ = ["BREAKS_IN_JSON", "Reached", "ReconciliationError", "Result", "SideRead", "batch_frame", "total_counts"]
 
 #: Up to so many breaks stand in the JSON; more go to a file beside it.
 BREAKS_IN_JSON = 10_000
@@ -74,6 +74,21 @@ class SideRead:
     how: str = "pulled"
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How many matched pairs reached a rung of the contract's ladder, and none above it.
+
+    Attributes:
+        column: The rung.
+        means: What it says of them.
+        count: How many.
+    """
+
+    column: str
+    means: str
+    count: int
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """The result of a reconciliation.
@@ -85,6 +100,7 @@ class Result:
         totals: Counts over all batches; see DESIGN for the names. They balance, for every batch.
         notes: What a reader must know besides: what was not checked and why, what looked odd.
         exclusions: What was left out, side and name to count and reason.
+        ladder: The rungs of the contract's ladder, the strongest first, and how many matched pairs stand on each.
         since: First instant asked for, or ``None``.
         until: First instant no longer asked for, or ``None``.
         as_of: The moment that decided which batches were closed.
@@ -116,6 +132,7 @@ class Result:
     spec_sha256: str
     _batches: pl.DataFrame
     _breaks: Log
+    ladder: tuple[Reached, ...] = ()
 
     # --- frames
     # ----------------------------------------------------------------------------------------------------------
@@ -214,6 +231,8 @@ class Result:
         lines = [self.headline()]
         lines += [f"  {assertion.value:<14}{verdict.value}" for assertion, verdict in self.assertions.items()]
         lines.append("  " + self.balance())
+        if self.ladder:
+            lines.append("  " + self.travelled())
         kinds = {
             k: self.totals[k]
             for k in ("invalid", "late", "skewed", "moved", "excluded", "superseded")
@@ -243,6 +262,12 @@ class Result:
             p for p in parts if not p.startswith("0 ") or p == "0 matched"
         )
 
+    def travelled(self) -> str:
+        """How the matched items compare at the strongest rung that each reached, in words."""
+        rungs = [f"{rung.count:,} {rung.means}" for rung in self.ladder if rung.count]
+        others = [f"{self.totals[kind]:,} {kind}" for kind in ("corrupt", "unverified") if self.totals[kind]]
+        return ", ".join(rungs + others) or "no pair to compare"
+
     def _repr_html_(self) -> str:
         """A short table for notebooks: verdicts in words, everything escaped."""
         rows = "".join(
@@ -257,6 +282,7 @@ class Result:
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
         return (
             f"<div><p><strong>{html.escape(self.headline())}</strong></p><p>{html.escape(self.balance())}</p>"
+            f"<p>{html.escape(self.travelled() if self.ladder else '')}</p>"
             f"<table>{rows}</table><table>{counts}</table><ul>{notes}</ul></div>"
         )
 
@@ -303,6 +329,7 @@ class Result:
             "verdict": self.verdict.value,
             "assertions": {assertion.value: verdict.value for assertion, verdict in self.assertions.items()},
             "totals": dict(self.totals),
+            "ladder": [{"column": r.column, "means": r.means, "count": r.count} for r in self.ladder],
             "batches": _jsonable(self._batches.drop("__open")).to_dicts(),
             "breaks": breaks,
             "breaks_total": self._breaks.rows,
@@ -354,7 +381,7 @@ def batch_frame(judged: pl.DataFrame, histogram: pl.DataFrame, contract: Contrac
         pl.min_horizontal("latency_p50", peak).alias("latency_p50"),
         pl.min_horizontal("latency_p95", peak).alias("latency_p95"),
         peak.alias("latency_max"),
-        (pl.col("source_excluded") + pl.col("destination_excluded") + pl.col("unsettled")).alias("excluded"),
+        pl.sum_horizontal("source_excluded", "destination_excluded", "unsettled", "copies").alias("excluded"),
         (pl.col("source_superseded") + pl.col("destination_superseded")).alias("superseded"),
         pl.lit(0, pl.Int64).alias("unauthorized"),
         *(_hash(side) for side in ("source", "destination")),

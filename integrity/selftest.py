@@ -72,8 +72,9 @@ def run_self_test(case: Case, real: Sequence[Reader | ControlTotals]) -> str:
     Raises:
         SelfTestError: a planted break was not found, or something else was accused.
     """
-    planted = _Plants(case)
     readers = [side for side in real if isinstance(side, Reader)]
+    # Where a side lacks the evidence, nothing of it can be found, and the run says so.
+    planted = _Plants(case, frozenset(name for side in readers for name in side.absent))
     there = any(reader.pushed is not None for reader in readers)
     filled = readers[1] if len(readers) == 2 and not there else None
     filling = _sample(filled) if filled is not None else []
@@ -136,7 +137,7 @@ def _sample(reader: Reader) -> list[pa.RecordBatch]:
 class _Plants:
     """Made-up items in a window of their own, and what was done to each."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, absent: frozenset[str]) -> None:
         contract = case.contract
         self._contract = contract
         #: The identity column that tells planted items apart, by a value that nothing real has.
@@ -158,16 +159,14 @@ class _Plants:
             start = contract.window.start_of(ago - contract.window.every)
             self._event = moment(start)
         self._names = [*self._columns, *sorted({n for e in contract.exclude for n in e.where} - set(self._columns))]
-        self._plant(case)
+        self._plant(case, absent)
 
-    def _plant(self, case: Case) -> None:
+    def _plant(self, case: Case, absent: frozenset[str]) -> None:
         self._add("fine", 1, 1)
         self._add("lost", 1, 0)
-        self._add("duplicate", 1, 2)
+        self._add("duplicate", 1, self._contract.copies + 1)
         self._add("extra", 0, 1)
-        content = next(
-            (n for n, c in self._contract.content.items() if not c.evidence and n != self._contract.latest_by), None
-        )
+        content = next((n for n in self._contract.content if n not in absent and n != self._contract.latest_by), None)
         if content is not None:
             self._add("corrupt", 1, 1)
             self.destination[-1][content] = _value(self._contract.content[content], "other", 2)

@@ -58,6 +58,8 @@ class ControlTotals:
             is unknown, as after adding two passes over one batch) and ``amount.<name>`` (base 10 text of the unscaled
             sum).
         histogram: A Polars row a batch and latency bucket.
+        bucketed: Whether ``__batch`` is not a time but the first octet of the SHA-256 of the identity: so it is where
+            only the source tells the event time, and both sides have to be totalled alike.
 
     Example:
         >>> import integrity, polars as pl
@@ -84,6 +86,7 @@ class ControlTotals:
     encoding: int = ENCODING_VERSION
     since: int | None = None
     until: int | None = None
+    bucketed: bool = False
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -140,12 +143,21 @@ class ControlTotals:
         nested = self.histogram.group_by(keys).agg(
             pl.struct("__bucket", "__count").sort_by("__bucket").alias("latency")
         )
-        frame = self.frame.join(nested, on=keys, how="left", nulls_equal=True).with_columns(
-            pl.col(BATCH).cast(pl.Datetime("us", "UTC"))
-        )
+        frame = self.frame.join(nested, on=keys, how="left", nulls_equal=True)
+        if not self.bucketed:
+            frame = frame.with_columns(pl.col(BATCH).cast(pl.Datetime("us", "UTC")))
         about = {
             name: getattr(self, name)
-            for name in ("contract", "contract_version", "contract_sha256", "side", "location", "as_of", "encoding")
+            for name in (
+                "contract",
+                "contract_version",
+                "contract_sha256",
+                "side",
+                "location",
+                "as_of",
+                "encoding",
+                "bucketed",
+            )
         }
         about |= {"partition": list(self.partition), "amounts": list(self.amounts), "exclusions": self.exclusions}
         about |= {"read_at": self.read_at.isoformat(), "since": self.since, "until": self.until}

@@ -55,7 +55,7 @@ content:
   price: {type: decimal, scale: 2}
   weight: {type: float, decimals: 3}
   angle: {type: float, exact: true}
-  digest: {type: text, evidence: true, carried: true}
+  digest: {type: text, evidence: true, carried: true, detail: tree}
   edited_at: {type: timestamp, unit: ms}
 amounts: [size_bytes, price]
 clock: {event: sent_at, processed: {name: stored_at, unit: s}, changed: {name: edited_at, unit: ms}, skew: 2s}
@@ -77,6 +77,13 @@ authorization:
 validity:
   - expect_column_values_to_be_in_set: {column: kind, value_set: [text, sticker, image, file, system]}
 criteria: {set: TSC-2017, completeness: PI1.3, accuracy: PI1.3, timeliness: PI1.3, authorization: PI1.3, validity: PI1.2}
+ladder:
+  - {column: raw, means: identical in bytes}
+  - {column: body, means: the same text}
+copies: 2
+place: room_id
+fan_out: {group: address, member: mailbox, from: since, until: until}
+additions: [{name: list prefix, to: subject, text: '[staff] ', reason: the list adds it}]
 seal: merkle
 """.replace("never stored, by: design", "'never stored, by design'")
 
@@ -363,7 +370,10 @@ def test_the_hash_is_of_canonical_json() -> None:
 def test_old_hashes_stand() -> None:
     """A result of last year names these. If this fails, a promise that was in force can no longer be found."""
     assert Contract(**small()).sha256 == "9743a272613111c97bc1e550abcbf416137fbd0407ad17f1c790a2fbddaaf29b"
-    assert Contract.from_text(FULL).sha256 == "b4981f3688b87546908f68a1e18018ca79e69b52e27cb7cb8902e14b8e03a916"
+    newer = ("ladder", "copies", "place", "fan_out", "additions")
+    first = {key: value for key, value in changed("content.digest.detail", None).items() if key not in newer}
+    assert Contract.from_dict(first).sha256 == "b4981f3688b87546908f68a1e18018ca79e69b52e27cb7cb8902e14b8e03a916"
+    assert Contract.from_text(FULL).sha256 == "155f4ccfbf4b6f16b9bdd32310ccde648dc2c81608cdacce01fe14a51d759ca1"
 
 
 #: One change to each promise of the full sample: the key, and its new value.
@@ -383,6 +393,24 @@ CHANGES: list[tuple[str, Any]] = [
     ("content.weight", {"type": "float", "exact": True}),
     ("content.digest.evidence", False),
     ("content.digest.carried", False),
+    ("content.digest.detail", "leaves"),
+    ("content.digest.detail", None),
+    ("ladder", []),
+    ("ladder.0.column", "octets"),
+    ("ladder.0.means", "other"),
+    ("copies", 3),
+    ("copies", 1),
+    ("place", "message_id"),
+    ("fan_out", None),
+    ("fan_out.group", "other"),
+    ("fan_out.member", "other"),
+    ("fan_out.from", None),
+    ("fan_out.until", None),
+    ("additions", []),
+    ("additions.0.name", "other"),
+    ("additions.0.to", "text/plain"),
+    ("additions.0.text", "[all] "),
+    ("additions.0.reason", "other"),
     ("content.more", "text"),
     ("amounts", ["size_bytes"]),
     ("amounts", ["price", "size_bytes"]),
@@ -549,7 +577,23 @@ REFUSED: list[tuple[dict[str, Any], str, list[str]]] = [
     ),
     ({"identity": {"a": {"type": "text", "evidence": True}}}, "identity.a.evidence", ["said of content columns only", "leave it out"]),
     ({"identity": {"a": {"type": "text", "carried": True}}}, "identity.a.carried", ["said of content columns only", "leave it out"]),
+    ({"identity": {"a": {"type": "text", "detail": "b"}}}, "identity.a.detail", ["said of content columns only"]),
+    ({"content": {"b": {"type": "text", "detail": "note_id"}}}, "content.b.detail", ["'note_id' is compared itself", "only describes"]),
     ({"content": ["note_id"]}, "content.note_id", ["is an identity column too", "leave it out of content"]),
+    # what may happen on the way
+    ({"ladder": [{"column": "raw"}]}, "ladder[0].means", ["is required, and missing", "identical in bytes"]),
+    ({"ladder": [{"column": "raw", "means": "m"}]}, "ladder[0]", ["'raw' is the last rung, and not what is compared", "declare raw under content"]),
+    ({"content": ["a", "b"], "ladder": [{"column": "a", "means": "m"}, {"column": "b", "means": "n"}]}, "ladder[0]", ["'a' is compared, so no pair could reach a weaker rung"]),
+    ({"content": ["a"], "ladder": [{"column": "a", "means": "m"}] * 2}, "ladder[1]", ["is there twice"]),
+    ({"copies": 0}, "copies", ["is at least 1, not 0"]),
+    ({"copies": True}, "copies", ["is a whole number"]),
+    ({"place": "mailbox"}, "place", ["'mailbox' is not an identity column"]),
+    ({"place": "note_id"}, "place", ["leaves nothing to tell items by"]),
+    ({"fan_out": {"group": "g", "member": "m"}}, "fan_out", ["needs to know what it expands", "place:"]),
+    ({"identity": ["a", "b"], "place": "a", "fan_out": {"group": "g", "member": "g"}}, "fan_out.member", ["is the group too"]),
+    ({"identity": ["a", "b"], "place": "a", "fan_out": {"group": "g", "member": "m", "from": "f"}}, "fan_out", ["needs a clock"]),
+    ({"additions": [{"name": "n", "to": "Subject", "text": "x", "reason": "r"}]}, "additions[0].to", ["is a header's name or a text type in lower case", "write subject or text/plain"]),
+    ({"additions": [{"name": "n", "to": "subject", "text": "x", "reason": "r"}] * 2}, "additions[1]", ["is there twice"]),
     # amounts and partition
     ({"amounts": "size"}, "amounts", ["is a list, not 'size'", "write [size]"]),
     ({"amounts": {"size": 1}}, "amounts", ["is a list, not {'size': 1}", "write [first, second]"]),

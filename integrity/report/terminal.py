@@ -72,6 +72,8 @@ def show(result: Result, console: Console) -> None:
     console.print(
         Text(f"  destination {arrived['destination_records']:,} = {' + '.join(parts)}{shifted}"), soft_wrap=True
     )
+    if result.ladder:
+        console.print(Text("  " + plain(result.travelled(), 200)), soft_wrap=True)
     for exclusion in result.exclusions:
         if exclusion["count"]:
             console.print(

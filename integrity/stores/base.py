@@ -17,6 +17,7 @@ from integrity.columns import Column
 
 __all__ = [
     "CHUNK_ROWS",
+    "DefectiveStore",
     "Field",
     "HeadedStore",
     "LaggingStore",
@@ -95,6 +96,16 @@ class TypedStore(Protocol):
 
         It lets a run be refused before anything is read, where none of a column's values could be read as declared.
         """
+        ...
+
+
+@runtime_checkable
+class DefectiveStore(Protocol):
+    """A store that knows of some rows that they are not well formed, and yields them all the same."""
+
+    @property
+    def defects(self) -> str | None:
+        """The column that says in words what is wrong with a row, NULL where nothing is. Such an item is invalid."""
         ...
 
 

@@ -1,0 +1,240 @@
+"""Where does one item of the source have to arrive?
+
+What was sent to a group is expected in the mailbox of each of its members, as they were when it was accepted. A source
+is read through :class:`FannedOut`, which yields a row for each distinct place to which a row of it leads; what an
+address stands for, since when and until when, is said by a store of members.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from integrity import canonical
+from integrity.columns import Column, ColumnType
+from integrity.contracts import Contract
+from integrity.errors import StoreError, did_you_mean
+from integrity.stores.base import DefectiveStore, LaggingStore, Span, Store, TypedStore
+
+__all__ = ["FannedOut", "Members"]
+
+#: Since when until when, in microseconds since the epoch; ``None`` is open.
+_Span = tuple[int | None, int | None]
+_Bounds = Mapping[str, Sequence[tuple[str, _Span]]]
+
+
+class Members:
+    """Which addresses stand for which others, and when. Read once, when it is first asked; all of it is kept.
+
+    Args:
+        contract: Which column is the place, and how the columns are called.
+        store: Where they are; ``None`` is nowhere: then every address is a mailbox.
+        mapping: Their column names to ours.
+        zone: How naive timestamps are to be read.
+    """
+
+    def __init__(self, contract: Contract, store: Store | None, mapping: Mapping[str, str], zone: str | None) -> None:
+        assert contract.fan_out is not None
+        assert contract.place is not None
+        self._named = contract.fan_out
+        self._address = contract.identity[contract.place]
+        self._store, self._zone = store, zone
+        self._theirs = {ours: theirs for theirs, ours in mapping.items()}
+
+    def check(self) -> None:
+        """Refuse a store that lacks a column.
+
+        Raises:
+            StoreError: it does.
+        """
+        if self._store is None:
+            return
+        held = list(self._store.columns())
+        for name in self._columns:
+            if name not in held:
+                raise StoreError(f"no column {name!r} in {self._store.name}, the members", did_you_mean(name, held))
+
+    @property
+    def _columns(self) -> list[str]:
+        named = self._named
+        ours = [named.group, named.member, *(name for name in (named.from_, named.until) if name is not None)]
+        return [self._theirs.get(name, name) for name in ours]
+
+    def places(self, address: str, at: int | None) -> list[str]:
+        """Return the mailboxes that an address stands for at a moment: itself, if it is no group.
+
+        A group without a member at that moment stands for itself, so that what was sent to it is not forgotten. Nor is
+        what was sent at a moment that nobody knows.
+        """
+        found: dict[str, None] = {}
+        seen = {address}
+        waiting = [address]
+        while waiting:
+            name = waiting.pop()
+            members = [member for member, span in self._groups.get(name, ()) if _holds(span, at)]
+            if not members:
+                found[name] = None
+            for member in members:
+                if member == name:  # an address that also keeps what it passes on
+                    found[name] = None
+                elif member not in seen:
+                    seen.add(member)
+                    waiting.append(member)
+        return sorted(found) or [address]  # a circle of groups, in which nobody has a mailbox
+
+    def spelled(self, values: pa.Array[Any]) -> list[str | None]:
+        """Return addresses as the contract reads them."""
+        return canonical.read(canonical.flat(values), self._address).text.to_list()
+
+    @cached_property
+    def _groups(self) -> _Bounds:
+        groups: dict[str, list[tuple[str, _Span]]] = defaultdict(list)
+        if self._store is None:
+            return groups
+        self.check()
+        columns = self._columns
+        for batch in self._store.stream(columns):
+            arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
+            group, member = (self.spelled(arrays[name]) for name in columns[:2])
+            times = {name: self._instants(arrays[name], name) for name in columns[2:]}
+            none: list[int | None] = [None] * batch.num_rows
+            since = times[self._theirs.get(self._named.from_, self._named.from_)] if self._named.from_ else none
+            until = times[self._theirs.get(self._named.until, self._named.until)] if self._named.until else none
+            for whose, whom, start, end in zip(group, member, since, until, strict=True):
+                if whose is None or whom is None:
+                    raise StoreError(
+                        f"a row of {self._store.name}, the members, has no {self._named.group} or no "
+                        f"{self._named.member}",
+                        "complete it, or leave it out",
+                    )
+                groups[whose].append((whom, (start, end)))
+        return groups
+
+    def _instants(self, values: pa.Array[Any], name: str) -> list[int | None]:
+        read = canonical.read(canonical.flat(values), Column(type=ColumnType.TIMESTAMP), self._zone)
+        if read.unreadable is not None and read.unreadable.any():
+            assert self._store is not None
+            raise StoreError(
+                f"{read.unreadable.sum():,} values of {name!r} in {self._store.name}, the members, are no times",
+                "write them in ISO 8601 with their offset, or say timezone={'members': 'UTC'}",
+            )
+        assert read.instants is not None
+        return read.instants.to_list()
+
+
+def _holds(span: _Span, at: int | None) -> bool:
+    since, until = span
+    if at is None:
+        return since is None and until is None
+    return (since is None or since <= at) and (until is None or at < until)
+
+
+class FannedOut:
+    """A store whose rows are had once for each place that they lead to.
+
+    Args:
+        store: The source: its column of places holds an address a row, or a list of them.
+        contract: Which column is the place, and which tells when.
+        members: What addresses stand for.
+        mapping: The source's column names to ours.
+        zone: How its naive timestamps are to be read.
+    """
+
+    def __init__(
+        self, store: Store, contract: Contract, members: Members, mapping: Mapping[str, str], zone: str | None
+    ) -> None:
+        assert contract.place is not None
+        theirs = {ours: their for their, ours in mapping.items()}
+        self._store, self._members, self._zone = store, members, zone
+        self._place = theirs.get(contract.place, contract.place)
+        self._event = contract.clock.event if contract.clock is not None else None
+        self._when = theirs.get(self._event.name, self._event.name) if self._event is not None else None
+        members.check()
+
+    @property
+    def name(self) -> str:
+        return self._store.name
+
+    @property
+    def location(self) -> str:
+        return self._store.location
+
+    # What the store says of itself holds here too; but not how it finds or totals its rows, which are others now.
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        return getattr(self._store, "remarks", ())
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        return getattr(self._store, "left_out", ())
+
+    @property
+    def defects(self) -> str | None:
+        return self._store.defects if isinstance(self._store, DefectiveStore) else None
+
+    @property
+    def lag(self) -> dt.timedelta:
+        return self._store.lag if isinstance(self._store, LaggingStore) else dt.timedelta(0)
+
+    def columns(self) -> Sequence[str]:
+        return self._store.columns()
+
+    def types(self) -> Mapping[str, pa.DataType]:
+        types = self._store.types() if isinstance(self._store, TypedStore) else {}
+        return {name: type_ for name, type_ in types.items() if name != self._place}  # which may be a list
+
+    def stream(self, columns: Sequence[str], span: Span | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield every row once for each of its places, in the column of places."""
+        when = [self._when] if self._when is not None and self._when not in columns else []
+        for batch in self._store.stream([*columns, *when], span):
+            yield from self._expanded(batch, columns)
+
+    def _expanded(self, batch: pa.RecordBatch, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        by_name = dict(zip(batch.schema.names, batch.columns, strict=True))
+        if self._place not in by_name or not batch.num_rows:
+            yield pa.RecordBatch.from_arrays([by_name[name] for name in columns], names=list(columns))
+            return
+        rows: list[int] = []
+        places: list[str | None] = []
+        for row, (addresses, at) in enumerate(
+            zip(self._addresses(by_name[self._place]), self._moments(by_name), strict=True)
+        ):
+            reached: dict[str | None, None] = {}
+            for address in addresses:
+                for place in [None] if address is None else self._members.places(address, at):
+                    reached[place] = None
+            rows += [row] * len(reached)
+            places += reached
+        taken = pa.array(rows, pa.int64())
+        arrays = [
+            pa.array(places, pa.string()) if name == self._place else by_name[name].take(taken) for name in columns
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
+
+    def _addresses(self, values: pa.Array[Any]) -> list[list[str | None]]:
+        if not (pa.types.is_list(values.type) or pa.types.is_large_list(values.type)):
+            return [[address] for address in self._members.spelled(values)]
+        lists = pl.Series(values.to_pylist(), dtype=pl.List(pl.String))
+        flat = self._members.spelled(pa.array(lists.explode().to_list(), pa.string()))
+        found, start = [], 0
+        for size in lists.list.len().fill_null(0).to_list():
+            width = max(size, 1)  # without an address a row is still there, and its place is not known
+            found.append(flat[start : start + width])
+            start += width
+        return found
+
+    def _moments(self, by_name: Mapping[str, pa.Array[Any]]) -> list[int | None]:
+        size = len(next(iter(by_name.values())))
+        if self._event is None or self._when is None:
+            return [None] * size
+        column = Column(type=ColumnType.TIMESTAMP, unit=self._event.unit)
+        instants = canonical.read(canonical.flat(by_name[self._when]), column, self._zone).instants
+        assert instants is not None
+        return instants.to_list()

@@ -1,0 +1,187 @@
+"""How are two sides compared whose every item has to meet its other half?
+
+Equal totals cannot say how an item travelled (a ladder), where else it turned up (a place), or when it happened, if
+only the source tells. For contracts that ask one of these both sides are read once, from end to end, wait split by
+identity, and are matched part by part: in bounded memory, and without a first pass that could spare the second.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import polars as pl
+
+from integrity.balance import Compared, assemble
+from integrity.breaks import COUNTED, STRAY, Case, is_open
+from integrity.items import Reader
+from integrity.matching import items_of, rungs, tell
+from integrity.outcomes import Outcomes
+from integrity.passes import again, newest, whole
+from integrity.search import Found, Progress, at_once
+from integrity.spool import KEY, Log, Spool, together
+from integrity.totals import BATCH, ControlTotals, Tally, add_frames
+
+__all__ = ["MERGED", "join"]
+
+#: The name, among the exclusions, of a source's items that several addresses brought to one place.
+MERGED = "the same place by another address"
+
+
+def join(
+    source: Reader, destination: Reader, outcomes: Outcomes, case: Case, breaks: Log, progress: Progress
+) -> Compared:
+    """Compare two sides item by item; arguments as for :func:`integrity.comparison.compare`."""
+    progress.step("reading both sides whole")
+    with ExitStack() as stack:
+        here, there = stack.enter_context(Spool()), stack.enter_context(Spool())
+        strays = stack.enter_context(Spool())
+        read_at = dt.datetime.now(dt.UTC)
+        left = at_once(
+            lambda tick: again(lambda: whole(source, here, tick), here),
+            lambda tick: again(lambda: whole(destination, there, tick), there),
+            progress,
+        )
+        progress.step("matching them")
+        match = _Match(case, breaks, strays, left, outcomes)
+        for rows in together(here, there, outcomes.spool):
+            if rows[0].height or rows[1].height:
+                match.add(*rows)
+        for part in strays.parts():
+            breaks.add(_misrouted(part, case))
+    return match.compared(source, destination, read_at)
+
+
+@dataclass
+class _Match:
+    """What is known so far, part by part."""
+
+    case: Case
+    breaks: Log
+    strays: Spool
+    left: tuple[Tally, Tally]
+    outcomes: Outcomes
+
+    def __post_init__(self) -> None:
+        contract = self.case.contract
+        #: Of the rows that were read, and of those that were matched: in the end they must agree.
+        self.read, self.tallies = Tally(contract), (Tally(contract), Tally(contract))
+        self.counts: list[pl.DataFrame] = []
+        self.rungs: Counter[str] = Counter()
+
+    def add(self, source: pl.DataFrame, destination: pl.DataFrame, ended: pl.DataFrame) -> None:
+        """Match all rows of some identities."""
+        case = self.case
+        source, destination = self._settled(self._merged(source), 0), self._settled(destination, 1)
+        self.read.add(source.filter("__scope"))
+        items = items_of(source, destination, ended.drop(KEY), case)
+        self.rungs.update(rungs(items, case.contract))
+        counts, found = tell(items, case, self.tallies)
+        self.counts.append(counts)
+        if case.contract.place is None:
+            self.breaks.add(found)
+            return
+        alone = pl.col(STRAY[0]).is_not_null()
+        self.breaks.add(found.filter(~alone).drop(STRAY))
+        self.strays.add(found.filter(alone).rename({STRAY[0]: KEY}))
+
+    def _merged(self, source: pl.DataFrame) -> pl.DataFrame:
+        """One expected item for each place, however many of its addresses the source names."""
+        if self.case.contract.fan_out is None or not source.height:
+            return source
+        mail = ["__identity", "__event"]
+        first = pl.int_range(pl.len()).over(mail) == 0
+        named = pl.col("__event").is_not_null() & pl.col("__invalid").is_null()  # else nobody knows whether it is one
+        marked = source.with_columns((first | ~named).alias("__first"))
+        self.left[0].left_out(MERGED, marked.filter(~pl.col("__first") & pl.col("__inside")))
+        return marked.filter("__first").drop("__first")
+
+    def _settled(self, rows: pl.DataFrame, side: int) -> pl.DataFrame:
+        """Mark the rows of this run and of open batches; keep the newest revisions where the contract says so."""
+        contract = self.case.contract
+        if contract.latest_by is not None and rows.height:
+            latest = newest(contract.columns.get(contract.latest_by), rows, ["__identity", "__inside"])
+            self.left[side].supersede(rows.filter(~latest & rows["__inside"]))
+            rows = rows.filter(latest)
+        open_ = rows.select(BATCH).unique().with_columns(is_open(self.case).alias("__open"))
+        placed = rows.join(open_, on=BATCH, how="left", nulls_equal=True)
+        return placed.with_columns(pl.col("__inside").alias("__scope"))
+
+    def compared(self, source: Reader, destination: Reader, read_at: dt.datetime) -> Compared:
+        """Put everything together, balanced."""
+        case = self.case
+        keys = case.batch_columns
+        empty = pl.DataFrame(schema={**dict.fromkeys(case.contract.partition, pl.String), BATCH: pl.Int64})
+        frames, histogram = [], None
+        for tally, left in zip(self.tallies, self.left, strict=True):
+            frame, histogram = tally.finish(None)
+            frames.append(add_frames([frame, left.finish(None)[0]], keys))
+        assert histogram is not None
+        counted = [empty.with_columns(pl.lit(0, pl.Int64).alias(name) for name in COUNTED), *self.counts]
+        counts = pl.concat([c.select(*keys, *COUNTED) for c in counted]).group_by(keys).agg(pl.col(*COUNTED).sum())
+        totals = [
+            ControlTotals(
+                contract=case.contract.name,
+                contract_version=case.contract.version,
+                contract_sha256=case.contract.sha256,
+                side=side.role,
+                partition=case.contract.partition,
+                amounts=case.contract.amounts,
+                read_at=read_at,
+                location=side.store.location,
+                as_of=side.as_of,
+                frame=frame,
+                histogram=histogram,
+                exclusions=dict(left.exclusions),
+                since=side.since,
+                until=side.until,
+            )
+            for side, frame, left in zip(
+                (source, destination), (self.read.finish(None)[0], frames[1]), self.left, strict=True
+            )
+        ]
+        found = Found(counts, frames[0], frames[1], histogram)
+        compared = assemble(totals, empty, None, found, empty, (), case, (source.how, destination.how))
+        compared.rungs.update(self.rungs)
+        return compared
+
+
+def _misrouted(alone: pl.DataFrame, case: Case) -> pl.DataFrame:
+    """Say of what is lost at one place and extra at another, that it was misrouted."""
+    _, content, place = STRAY
+    free = alone.filter(pl.col("reason").is_null())  # what has a reason already is no stray
+    lost, extra = free.filter(kind="lost"), free.filter(kind="extra")
+    equal = _met(lost, extra, [KEY, content])
+    # Where a side does not tell the content, nothing contradicts that it is the same item.
+    lost = lost.join(equal, left_on="break_id", right_on="lost", how="anti")
+    extra = extra.join(equal, left_on="break_id", right_on="extra", how="anti")
+    unknown = pl.col(content).is_null()
+    silent = [
+        _met(lost.filter(unknown), extra, [KEY]),
+        _met(lost.filter(~unknown), extra.filter(unknown), [KEY]),
+    ]
+    both = pl.concat([equal, *silent])
+    name = pl.lit(case.contract.place)
+    there = pl.format("misrouted: it is in {} {}", name, "is").alias("why")
+    here = pl.format("misrouted: it belongs in {} {}", name, "belongs").alias("why")
+    told = pl.concat(  # one reason an item
+        [both.select(pl.col("lost").alias("break_id"), there), both.select(pl.col("extra").alias("break_id"), here)]
+    )
+    told = told.unique("break_id", keep="first", maintain_order=True)
+    joined = alone.join(told, on="break_id", how="left", maintain_order="left")
+    return joined.with_columns(pl.coalesce("reason", "why").alias("reason")).drop(KEY, content, place, "why")
+
+
+def _met(lost: pl.DataFrame, extra: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    """Pair the n-th lost item of each group with its n-th extra one: their ``break_id``, and both places."""
+    place = STRAY[2]
+    ranked = [side.with_columns(pl.int_range(pl.len()).over(by).alias("__nth")) for side in (lost, extra)]
+    both = ranked[0].join(ranked[1], on=[*by, "__nth"], how="inner", suffix=":there")
+    return both.select(
+        pl.col("break_id").alias("lost"),
+        pl.col("break_id:there").alias("extra"),
+        pl.col(place).alias("belongs"),
+        pl.col(f"{place}:there").alias("is"),
+    )
