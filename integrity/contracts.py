@@ -108,6 +108,7 @@ class Contract(Part):
         latest_by: Only the newest revision of each identity by this column counts.
         ladder: Ever weaker equalities of a pair, the content column that is compared last. Which one each pair reached
             is counted.
+        distinct: Whether what is alike in the source, in identity and content, is one item, seen from several places.
         copies: How many copies the destination may keep of each item of the source.
         place: The identity column that says where an item belongs. What is lost at one place and extra at another is
             said to have been misrouted.
@@ -154,6 +155,7 @@ class Contract(Part):
     ladder: Annotated[tuple[Rung, ...], Listed] = Field(
         default=(), examples=["[{column: raw_sha256, means: identical in bytes}]"]
     )
+    distinct: Flag = False
     copies: Annotated[int, Strict(), Field(ge=1)] = 1
     place: ColumnName | None = Field(default=None, examples=["mailbox"])
     fan_out: FanOut | None = Field(default=None, examples=[MEMBERS])
@@ -276,7 +278,7 @@ class Contract(Part):
     @property
     def joined(self) -> bool:
         """Whether every item has to be brought together with its other half, and totals alone could not tell."""
-        return bool(not self.carried or self.ladder or self.place is not None or self.copies > 1)
+        return bool(not self.carried or self.ladder or self.place is not None or self.copies > 1 or self.distinct)
 
     @property
     def columns(self) -> dict[str, Column]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from integrity.balance import Compared, assemble
-from integrity.breaks import COUNTED, STRAY, Case, is_open
+from integrity.breaks import COUNTED, PRINT, STRAY, Case, is_open
 from integrity.items import Reader
 from integrity.matching import items_of, rungs, tell
 from integrity.outcomes import Outcomes
@@ -26,8 +26,8 @@ from integrity.totals import BATCH, ControlTotals, Tally, add_frames
 
 __all__ = ["MERGED", "join"]
 
-#: The name, among the exclusions, of a source's items that several addresses brought to one place.
-MERGED = "the same place by another address"
+#: The name, among the exclusions, of items of the source that are not expected once more.
+MERGED = "the same item again"
 
 
 def join(
@@ -88,12 +88,16 @@ class _Match:
         self.strays.add(found.filter(alone).rename({STRAY[0]: KEY}))
 
     def _merged(self, source: pl.DataFrame) -> pl.DataFrame:
-        """One expected item for each place, however many of its addresses the source names."""
-        if self.case.contract.fan_out is None or not source.height:
+        """One expected item for each place, however many of its addresses the source names; or for them all."""
+        contract = self.case.contract
+        if not source.height or (contract.fan_out is None and not contract.distinct):
             return source
-        mail = ["__identity", "__event"]
-        first = pl.int_range(pl.len()).over(mail) == 0
-        named = pl.col("__event").is_not_null() & pl.col("__invalid").is_null()  # else nobody knows whether it is one
+        # A list's address and somebody's own lead to one mailbox at the same moment. What is the same item wherever it
+        # is seen has no one moment: the first one counts.
+        item = ["__identity", *PRINT] if contract.distinct else ["__identity", *PRINT, "__event"]
+        source = source.sort(*item, "__event", "__changed", nulls_last=True, maintain_order=True)
+        first = pl.int_range(pl.len()).over(item) == 0
+        named = pl.col("__invalid").is_null()  # else nobody knows whether it is the same
         marked = source.with_columns((first | ~named).alias("__first"))
         self.left[0].left_out(MERGED, marked.filter(~pl.col("__first") & pl.col("__inside")))
         return marked.filter("__first").drop("__first")

@@ -309,6 +309,8 @@ def _counts(items: pl.DataFrame, breaks: pl.DataFrame, case: Case) -> pl.DataFra
 
 def rungs(items: pl.DataFrame, contract: Contract) -> dict[str, int]:
     """Count the pairs whose content is equal by the strongest rung of the ladder that they reach."""
+    if not contract.ladder:
+        return {}
     matched = items.filter(status="matched")
     reached = []
     for rung in contract.ladder:

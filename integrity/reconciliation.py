@@ -45,6 +45,7 @@ from integrity.search import Progress, Quiet
 from integrity.selftest import run_self_test
 from integrity.spool import Log, Spool
 from integrity.stores import open_store
+from integrity.stores.base import RelievedStore
 from integrity.totals import BATCH, ControlTotals
 from integrity.verdicts import judge_batches, judge_run
 
@@ -319,7 +320,8 @@ def _notes(
         ("source", "destination"), (compared.source, compared.destination), sides, compared.hows, strict=True
     ):
         untimed = totals.frame.filter(pl.col(BATCH).is_null())["records"].sum()
-        if promise.clock is not None and totals.records and untimed == totals.records:
+        tells = role == "source" or promise.carried
+        if promise.clock is not None and tells and totals.records and untimed == totals.records:
             notes.append(
                 f"no event time of the {role} could be read from {promise.clock.event.name!r}, so all are untimed; "
                 f"if its times have no zone, say timezone={{{role!r}: 'UTC'}} or --timezone {role}=UTC"
@@ -330,6 +332,9 @@ def _notes(
                 held = [name for name in side.store.columns() if name not in promise.columns]
                 near = did_you_mean(evidence[0], held)
                 notes.append(f"{role} has no {', '.join(evidence)}, so content could not be compared ({near})")
+            if role == "destination" and promise.additions and not isinstance(side.store, RelievedStore):
+                names = ", ".join(addition.name for addition in promise.additions)
+                notes.append(f"what the way may add ({names}) cannot be taken off what {side.store.name} holds")
             if how != "pulled":
                 notes.append(f"{role} {how}")
             notes += [f"{role}: {remark}" for remark in getattr(side.store, "remarks", ())]
@@ -348,7 +353,7 @@ def _exclusions(promise: Contract, compared: Compared, judged: pl.DataFrame) -> 
                 listed.append({"side": side, "name": exclusion.name, "reason": exclusion.reason, "count": count})
     merged = compared.exclusions.get(("source", MERGED), 0)
     if merged:
-        reason = "one mail is expected once in each place, however many of its addresses were written to"
+        reason = "an item is expected once in each place, however many ways lead there"
         listed.append({"side": "source", "name": MERGED, "reason": reason, "count": merged})
     copies = int(judged["copies"].sum() or 0)
     if copies:

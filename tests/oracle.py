@@ -226,6 +226,7 @@ class Row:
     amounts: dict[str, int]
     revision: str | None
     excluded: bool
+    closes: int | None = None  # when the window of its processing ends, where that is all that is known
     copy: int = 0  # which copy of its identity in the source, in the order of event time, then fingerprint
 
     @property
@@ -331,11 +332,12 @@ class Oracle:
             for row in read:
                 if row.inside and row.excluded:
                     self._batch(row.batch)["excluded"] += 1
-            sides.append(self._newest([row for row in read if not row.excluded]))
+            rows_left = [row for row in read if not row.excluded]
+            sides.append(self._newest(self._distinct(rows_left) if side == "source" else rows_left))
         self.source, self.destination = sides
         for side in sides:
             for row in side:
-                if row.inside:
+                if row.inside and (self._tells(row.side) or not self.clock):  # else its batch is not known yet
                     self._batch(row.batch)
         self._number_copies()
 
@@ -348,13 +350,17 @@ class Oracle:
         kind = SimpleNamespace
         columns = dict(self.contract.columns)
         if self.clock:
-            times = [self.clock.event]
+            times = [self.clock.event] if self._tells(side) else []
             times += [self.clock.processed] if side == "destination" and self.clock.processed else []
             changes = side == "source" or (self.clock.changed and self.contract.latest_by == self.clock.changed.name)
             times += [self.clock.changed] if self.clock.changed and changes else []
             for time in times:
                 columns.setdefault(time.name, kind(type=kind(value="timestamp"), unit=time.unit))
         return columns
+
+    def _tells(self, side: str) -> bool:
+        """Whether a side has the event time."""
+        return bool(self.clock) and (self.clock.carried or side == "source")
 
     def _identity(self, row: Values, side: str) -> tuple[str | None, ...]:
         zone = self.zones.get(side)
@@ -371,32 +377,38 @@ class Oracle:
 
         identity = self._identity(raw, side)
         content = {name: values[name] for name in sorted(contract.content)}
-        event_text = values[self.clock.event.name] if self.clock else None
-        event = instant(self.clock.event) if self.clock else None
+        tells = self._tells(side)
+        event = instant(self.clock.event) if tells else None
+        event_text = values[self.clock.event.name] if tells and self.clock.carried else None
+        processed = instant(self.clock.processed) if self.clock and side == "destination" else None
         future = event is not None and event > self.horizon
         start = window_start(event, contract.window) if contract.window and event is not None and not future else None
         by_name = dict(zip(sorted(contract.identity), identity, strict=True))
         partition = tuple(by_name[name] for name in contract.partition)
         # An item without a time is of every run. One from the future is of the runs that ask for its time: when it comes,
         # a later run finds it in its own window.
-        late_enough = event is None or self.since is None or event >= self.since
-        early_enough = event is None or self.until is None or event < self.until
-        inside = late_enough and early_enough
+        # Where only the source has the event time, an item that is nowhere in it is of the run in whose bounds it was
+        # processed: nobody knows when it happened.
+        at = event if tells or not self.clock else processed
+        late_enough = at is None or self.since is None or at >= self.since
+        early_enough = at is None or self.until is None or at < self.until
+        excluded = any(self._is_out(exclusion, raw, side, columns) for exclusion in contract.exclude)
+        inside = (late_enough and early_enough) or (excluded and not tells)  # nobody asks when that was processed
         return Row(
             side=side,
             identity=identity,
-            text=encode([*identity, *([event_text] if self.clock else []), *content.values()]),
+            text=encode([*identity, *([event_text] if self.clock and self.clock.carried else []), *content.values()]),
             content=content,
             event_text=event_text,
             event=event,
-            processed=instant(self.clock.processed) if self.clock and side == "destination" else None,
+            processed=processed,
             changed=instant(self.clock.changed) if self.clock and side == "source" else None,
             future=future,
             batch=(*partition, start),
             inside=inside,
             broken=None in identity
             or any(isinstance(value, Unreadable) for value in values.values())
-            or (self.clock is not None and event is None)
+            or (tells and event is None)
             # Skewed where timeliness is judged. Where it is skipped, nobody else would say that a clock is wrong.
             or (future and (contract.timeliness is None or "timeliness" in self.skip)),
             unproven=any(column.evidence and content[name] is None for name, column in contract.content.items()),
@@ -405,7 +417,8 @@ class Oracle:
                 for name in contract.amounts
             },
             revision=values[contract.latest_by] if contract.latest_by else None,
-            excluded=any(self._is_out(exclusion, raw, side, columns) for exclusion in contract.exclude),
+            excluded=excluded,
+            closes=None if tells or at is None else window_end(window_start(at, contract.window), contract.window),
         )
 
     def _is_out(self, exclusion: Any, raw: Values, side: str, columns: dict[str, Any]) -> bool:
@@ -442,6 +455,21 @@ class Oracle:
                     self._batch(row.batch)["superseded"] += 1
         return kept
 
+    def _distinct(self, rows: list[Row]) -> list[Row]:
+        """With distinct, what is alike in the source is one item, which happened when it did first."""
+        if not self.contract.distinct:
+            return rows
+        seen, kept = set(), []
+        for row in sorted(rows, key=lambda row: (_last(row.event), _last(row.changed))):
+            if (row.identity, row.print) in seen and not row.broken:
+                if row.inside:
+                    self._batch(row.batch)["excluded"] += 1
+                continue
+            if not row.broken:
+                seen.add((row.identity, row.print))
+            kept.append(row)
+        return kept
+
     def _number_copies(self) -> None:
         seen: Counter[Any] = Counter()
         for row in sorted(self.source, key=_order_of_copies):
@@ -452,6 +480,8 @@ class Oracle:
     # --- matching
 
     def _open(self, row: Row) -> bool:
+        if row.closes is not None:
+            return row.closes + self.contract.grace > self.as_of
         start = row.batch[-1]
         if self.contract.window is None or start is None:
             return False
@@ -461,6 +491,20 @@ class Oracle:
         return self._open(row) or (row.changed is not None and row.changed + self.contract.grace > self.as_of)
 
     def _items(self) -> Iterable[Item]:
+        """Items; where the destination has no event time, its rows take their place in time from the source's."""
+        homes: dict[Any, Row] = {}
+        for row in sorted(self.source, key=lambda row: (not row.inside, _last(row.event))):
+            homes.setdefault(row.identity, row)
+        if self.clock and not self.clock.carried:
+            for row in self.destination:
+                if row.identity in homes:
+                    _file(row, homes[row.identity])
+        for item in self._matched():
+            if self.clock and not self.clock.carried and item.source is not None and item.destination is not None:
+                _file(item.destination, item.source)
+            yield item
+
+    def _matched(self) -> Iterable[Item]:
         groups: dict[Any, tuple[list[Row], list[Row]]] = defaultdict(lambda: ([], []))
         for row in self.source:
             groups[row.identity][0].append(row)
@@ -479,17 +523,28 @@ class Oracle:
                 yield Item(self._of_pair(one, other), one, other)
             for row in here:
                 yield Item("pending" if self._unsettled(row) else "lost", row, None)
-            for row in there:
+            allowed: Counter[Any] = Counter()
+            for _, other in equal + [pair for pair in leftover if self._only_missing(*pair)]:
+                allowed[other.print] += self.contract.copies - 1
+            for row in sorted(there, key=_order_of_pairing):
+                if not self._open(row) and allowed[row.print] > 0:
+                    allowed[row.print] -= 1
+                    if row.inside:
+                        self._batch(row.batch)["excluded"] += 1
+                    continue
                 yield Item("unsettled" if self._open(row) else "duplicate" if known else "extra", None, row)
 
     def _of_pair(self, one: Row, other: Row) -> str:
         if self._unsettled(one):
             return "pending"
+        return "unverified" if self._only_missing(one, other) else "corrupt"
+
+    def _only_missing(self, one: Row, other: Row) -> bool:
         only_missing = one.event_text == other.event_text
         for name, column in self.contract.content.items():
             mine, theirs = one.content[name], other.content[name]
             only_missing &= mine == theirs or (column.evidence and None in (mine, theirs))
-        return "unverified" if only_missing else "corrupt"
+        return only_missing
 
     def expected(self) -> Expected:
         texts: dict[tuple[str, BatchKey], list[str]] = defaultdict(list)
@@ -693,6 +748,10 @@ class Oracle:
         if batch["__unmeasured"] and (not kept or self.contract.timeliness.never_over is not None):
             return "unverified"
         return "pending" if batch["pending"] else "pass"
+
+
+def _file(row: Row, where: Row) -> None:
+    row.batch, row.inside, row.closes = where.batch, where.inside, None
 
 
 def _last(value: Any) -> tuple[bool, Any]:

@@ -80,6 +80,7 @@ criteria: {set: TSC-2017, completeness: PI1.3, accuracy: PI1.3, timeliness: PI1.
 ladder:
   - {column: raw, means: identical in bytes}
   - {column: body, means: the same text}
+distinct: true
 copies: 2
 place: room_id
 fan_out: {group: address, member: mailbox, from: since, until: until}
@@ -370,7 +371,7 @@ def test_the_hash_is_of_canonical_json() -> None:
 def test_old_hashes_stand() -> None:
     """A result of last year names these. If this fails, a promise that was in force can no longer be found."""
     assert Contract(**small()).sha256 == "9743a272613111c97bc1e550abcbf416137fbd0407ad17f1c790a2fbddaaf29b"
-    newer = ("ladder", "copies", "place", "fan_out", "additions")
+    newer = ("distinct", "ladder", "copies", "place", "fan_out", "additions")
     first = {key: value for key, value in changed("content.digest.detail", None).items() if key not in newer}
     assert Contract.from_dict(first).sha256 == "b4981f3688b87546908f68a1e18018ca79e69b52e27cb7cb8902e14b8e03a916"
     assert Contract.from_text(FULL).sha256 == "155f4ccfbf4b6f16b9bdd32310ccde648dc2c81608cdacce01fe14a51d759ca1"
@@ -398,6 +399,7 @@ CHANGES: list[tuple[str, Any]] = [
     ("ladder", []),
     ("ladder.0.column", "octets"),
     ("ladder.0.means", "other"),
+    ("distinct", False),
     ("copies", 3),
     ("copies", 1),
     ("place", "message_id"),
