@@ -17,9 +17,10 @@ from integrity.breaks import Case
 from integrity.contracts import Assertion, Contract, contract
 from integrity.errors import ContractError, UsageError, did_you_mean
 from integrity.items import Reader, Role, micros, moment
+from integrity.mail.additions import Addition
 from integrity.remote import Pushdown, offered
 from integrity.stores import open_store
-from integrity.stores.base import SearchableStore
+from integrity.stores.base import RelievedStore, SearchableStore
 from integrity.totals import ControlTotals
 from integrity.windows import format_duration
 
@@ -76,10 +77,13 @@ def side_of(
                 "ask for the same since and until",
             )
         return where
+    store = open_store(where)
+    if role == "destination" and promise.additions and isinstance(store, RelievedStore):
+        store = store.without([Addition(each.name, each.to, each.text) for each in promise.additions])
     reader = Reader(
         promise,
         role,
-        open_store(where),
+        store,
         case.horizon - 1 - (promise.clock.skew if promise.clock else 0),
         mapping=mapping_of(mapping),
         zone=zone,

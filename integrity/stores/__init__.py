@@ -21,6 +21,8 @@ from integrity.stores.sql import SqlStore, sql_store, store_of
 __all__ = ["CHUNK_ROWS", "Span", "SqlStore", "Store", "open_store"]
 
 _PLUGINS = "integrity.stores"
+#: The schemes of mail.
+SCHEMES = ("maildir", "mbox", "eml", "imap", "imaps")
 _SQL = ("sqlite", "postgresql", "mysql", "mariadb", "duckdb", "oracle", "mssql")
 
 
@@ -30,7 +32,8 @@ def open_store(where: object) -> Store:
     Args:
         where: A :class:`Store`, which is returned as it is; a pandas, Polars or Arrow table; a path, folder,
             glob pattern or fsspec URL of Parquet, CSV, JSON Lines or Arrow files; a SQLAlchemy URL with
-            ``#table`` or ``#schema.table``, or ``{"url": …, "query": "SELECT …"}``; or a URL whose scheme somebody
+            ``#table`` or ``#schema.table``, or ``{"url": …, "query": "SELECT …"}``; mails, as ``maildir:PATH``,
+            ``mbox:PATH``, ``eml:PATH`` or ``imaps://user@host/#INBOX``; or a URL whose scheme somebody
             registered under the entry-point group ``integrity.stores``.
 
     Raises:
@@ -72,6 +75,10 @@ def _named(text: str) -> Store:
         return FilesStore(text)
     scheme = url[1].lower()
     text = scheme + text[url.end(1) :]
+    if scheme in SCHEMES:
+        from integrity.stores.mail import mail_store
+
+        return mail_store(text)
     dialect = scheme.partition("+")[0]
     if dialect in _SQL:
         return sql_store(text)
@@ -85,7 +92,7 @@ def _named(text: str) -> Store:
     protocols = set(fsspec.available_protocols())
     if scheme in protocols:
         return FilesStore(text)
-    own = sorted({*_SQL, *entry_points(group=_PLUGINS).names})
+    own = sorted({*_SQL, *SCHEMES, *entry_points(group=_PLUGINS).names})
     near = difflib.get_close_matches(scheme, {*own, *protocols}, n=1, cutoff=0.75)
     raise StoreError(
         f"there are no {scheme}: stores",

@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 import pyarrow as pa
 
 from integrity.columns import Column
+from integrity.mail.additions import Addition
 
 __all__ = [
     "CHUNK_ROWS",
@@ -23,6 +24,7 @@ __all__ = [
     "LaggingStore",
     "Pushed",
     "Question",
+    "RelievedStore",
     "SearchableStore",
     "Span",
     "Store",
@@ -106,6 +108,15 @@ class DefectiveStore(Protocol):
     @property
     def defects(self) -> str | None:
         """The column that says in words what is wrong with a row, NULL where nothing is. Such an item is invalid."""
+        ...
+
+
+@runtime_checkable
+class RelievedStore(Protocol):
+    """A store that can describe its items as if something declared had not been added to them on the way."""
+
+    def without(self, additions: Sequence[Addition]) -> Store:
+        """Return the same items; what is found of these additions is taken away, and counted in its remarks."""
         ...
 
 
