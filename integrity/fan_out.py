@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-import polars as pl
 import pyarrow as pa
 
 from integrity import canonical
@@ -221,14 +220,10 @@ class FannedOut:
     def _addresses(self, values: pa.Array[Any]) -> list[list[str | None]]:
         if not (pa.types.is_list(values.type) or pa.types.is_large_list(values.type)):
             return [[address] for address in self._members.spelled(values)]
-        lists = pl.Series(values.to_pylist(), dtype=pl.List(pl.String))
-        flat = self._members.spelled(pa.array(lists.explode().to_list(), pa.string()))
-        found, start = [], 0
-        for size in lists.list.len().fill_null(0).to_list():
-            width = max(size, 1)  # without an address a row is still there, and its place is not known
-            found.append(flat[start : start + width])
-            start += width
-        return found
+        # Without an address a row is still there, and its place is not known.
+        lists: list[list[str | None]] = [each or [None] for each in values.to_pylist()]
+        flat = iter(self._members.spelled(pa.array([address for each in lists for address in each], pa.string())))
+        return [[next(flat) for _ in each] for each in lists]
 
     def _moments(self, by_name: Mapping[str, pa.Array[Any]]) -> list[int | None]:
         size = len(next(iter(by_name.values())))

@@ -243,7 +243,7 @@ class Reader:
 
         Args:
             wanted: Which rows.
-            excluded: Called with an exclusion's name and the batch columns of the rows that it left out.
+            excluded: Called with an exclusion's name, and the batch columns and ``__event`` of what it left out.
             progress: Called with the number of rows read.
 
         Yields:
@@ -440,7 +440,7 @@ class _Chunk:
                 out &= self._is_one_of(name, allowed)
             if out.any():
                 if excluded is not None:
-                    excluded(exclusion.name, self._placed().filter(out))
+                    excluded(exclusion.name, self._placed().with_columns(self._event().alias("__event")).filter(out))
                 self.keep(~out)
             if not self.height:
                 return

@@ -27,7 +27,7 @@ from integrity.totals import BATCH, Tally
 __all__ = ["items_of", "match", "rungs", "suspects", "tell"]
 
 #: In which order copies pair off: what is said of them must not depend on the order of rows.
-_TIES = ["__processed", "__changed", "__invalid"]
+_TIES = ["__event", "__processed", "__changed", "__invalid"]
 _PAIRED = ["matched", "corrupt", "unverified"]
 
 
@@ -105,7 +105,7 @@ def tell(items: pl.DataFrame, case: Case, tallies: tuple[Tally, Tally]) -> tuple
 
 def _copies(source: pl.DataFrame) -> pl.DataFrame:
     """Number the copies of each identity among the source's rows of this run, however far apart in time."""
-    order = source.sort("__identity", "__event", *PRINT, *_TIES, nulls_last=True)
+    order = source.sort("__identity", "__event", *PRINT, *_TIES[1:], nulls_last=True)
     here = ["__identity", "__inside"]
     return order.with_columns(pl.int_range(pl.len()).over(here).alias("__copy"), pl.len().over(here).alias("__copies"))
 

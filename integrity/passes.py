@@ -360,7 +360,7 @@ def whole(reader: Reader, spool: Spool, progress: Progress | None = None) -> Tal
     wanted = Slice(content=True, bounded=False)
 
     def excluded(name: str, rows: pl.DataFrame) -> None:
-        tally.left_out(name, rows.filter(_inside(reader, BATCH)))
+        tally.left_out(name, rows.filter(_inside(reader, "__event")))
 
     _looked(reader, wanted, reader.frames(wanted, excluded, progress), spool)
     return tally

@@ -764,8 +764,8 @@ def _order_of_copies(row: Row) -> tuple[Any, ...]:
 
 
 def _order_of_pairing(row: Row) -> tuple[Any, ...]:
-    """By fingerprint, then processed time; what is still the same then is told apart by what was said of it."""
-    return row.print, _last(row.processed), _last(row.changed), not row.broken
+    """By fingerprint, then by time, what came first to what was processed first; what is still the same then is told apart by what was said of it."""
+    return row.print, _last(row.event), _last(row.processed), _last(row.changed), not row.broken
 
 
 def _pairs(here: list[Row], there: list[Row], key: Any) -> tuple[list[tuple[Row, Row]], list[Row], list[Row]]:
