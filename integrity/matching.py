@@ -144,7 +144,9 @@ def _dated(items: pl.DataFrame, source: pl.DataFrame, case: Case) -> pl.DataFram
     first = source.sort("__scope", "__event", descending=[True, False], nulls_last=True, maintain_order=True)
     home = first.group_by("__identity", maintain_order=True).agg(pl.col(name).first() for name in said)
     home = home.rename({name: f"home.{name}" for name in said})
-    processed, window = pl.col("d.__processed"), case.contract.window
+    # A clock that is ahead does not keep an item from being judged.
+    processed = pl.when(pl.col("d.__processed") < case.horizon).then(pl.col("d.__processed"))
+    window = case.contract.window
     assert window is not None
     ends = processed.map_elements(window.end_of, return_dtype=pl.Int64, skip_nulls=True)
     # Nobody knows when an item without a source happened: it is judged when what was processed with it is.

@@ -360,19 +360,19 @@ def whole(reader: Reader, spool: Spool, progress: Progress | None = None) -> Tal
     wanted = Slice(content=True, bounded=False)
 
     def excluded(name: str, rows: pl.DataFrame) -> None:
-        tally.left_out(name, rows.filter(_inside(reader, "__event")))
+        tally.left_out(name, rows.filter(_inside(reader, pl.col("__event"))))
 
     _looked(reader, wanted, reader.frames(wanted, excluded, progress), spool)
     return tally
 
 
-def _inside(reader: Reader, column: str) -> pl.Expr:
+def _inside(reader: Reader, time: pl.Expr) -> pl.Expr:
     """Whether a time lies within the run's bounds; so does one that is not known."""
     inside = pl.lit(True)
     if reader.since is not None:
-        inside &= (pl.col(column) >= reader.since).fill_null(True)
+        inside &= (time >= reader.since).fill_null(True)
     if reader.until is not None:
-        inside &= (pl.col(column) < reader.until).fill_null(True)
+        inside &= (time < reader.until).fill_null(True)
     return inside
 
 
@@ -382,8 +382,10 @@ def _looked(reader: Reader, wanted: Slice, frames: Generator[pl.DataFrame, None,
     counts = [pl.DataFrame(schema={KEY: pl.UInt64, "found": pl.UInt32})]
     with closing(frames):
         for frame in frames:
-            # Who does not have the event time is of the run in whose windows it processed the item.
-            time = "__event" if reader.event is not None or reader.contract.clock is None else "__processed"
+            time = pl.col("__event")
+            if reader.event is None and reader.contract.clock is not None:
+                # Without it an item is of the run in whose windows it was processed, if that can be believed.
+                time = pl.when(pl.col("__processed") < reader.horizon).then(pl.col("__processed"))
             spool.add(_timed(reader, frame).with_columns(_inside(reader, time).alias("__inside")))
             counts.append(frame.group_by(KEY).len("found").cast({"found": pl.UInt32}))
     return pl.concat(counts).group_by(KEY).agg(pl.col("found").sum())

@@ -123,7 +123,6 @@ def _sent(real: Reader, rows: pa.RecordBatch) -> Reader:
 
 def _sample(reader: Reader) -> list[pa.RecordBatch]:
     """The first rows of a side, under our names, as the store gave them."""
-    theirs = [reader.theirs(name) for name in reader.needed]
     store = reader.store
     first = store.head(reader.asked, _SAMPLE) if isinstance(store, HeadedStore) else store.stream(reader.asked)
     rows = next(iter(islice(first, 1)), None)
@@ -131,7 +130,9 @@ def _sample(reader: Reader) -> list[pa.RecordBatch]:
         return []
     rows = rows.slice(0, _SAMPLE)
     by_name = dict(zip(rows.schema.names, rows.columns, strict=True))
-    return [pa.RecordBatch.from_arrays([by_name[their] for their in theirs], names=list(reader.needed))]
+    nothing = pa.nulls(rows.num_rows, pa.string())
+    arrays = [by_name.get(reader.theirs(name), nothing) for name in reader.needed]
+    return [pa.RecordBatch.from_arrays(arrays, names=list(reader.needed))]
 
 
 class _Plants:
