@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import run
-from run import HERE, KEPT, OUR_CODES, RESULTS, Measured, Results, Run, Runner, Target, say
+from run import HERE, OUR_CODES, RESULTS, Measured, Results, Run, Runner, Target, say
 
 # Only what is small is imported here: see check.py.
 
@@ -299,19 +299,6 @@ def described(server: Server, peers: Peers, rows: int) -> list[str]:
     ]
 
 
-def put(path: Path, section: str) -> None:
-    """Put our section where it was, or first in what run.py keeps, and leave the rest of the file as it is."""
-    text = path.read_text(encoding="utf-8") if path.exists() else f"# Results\n\n{KEPT}\n"
-    before, begun, rest = text.partition(BEGIN)
-    if begun:
-        _, ended, after = rest.partition(END)
-        after = after if ended else rest  # rather twice than lost
-    else:
-        head, _, after = text.partition(KEPT)
-        before, after = f"{head.rstrip()}\n\n{KEPT}\n\n", f"\n{after}"
-    path.write_text(f"{before}{BEGIN}\n\n{section}\n{END}{after}", encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure databases, ours and our peers.")
     option = parser.add_argument
@@ -346,7 +333,7 @@ def main() -> None:
     print(text)
     full = not asked.only and asked.rows == FULL_ROWS and asked.repeat >= FULL_REPEAT
     if asked.results or full:
-        put(asked.results or RESULTS, text)
+        run.put(asked.results or RESULTS, text, BEGIN, END)
 
 
 if __name__ == "__main__":

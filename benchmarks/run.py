@@ -418,6 +418,19 @@ def write(path: Path, text: str) -> None:
     path.write_text(f"{text}\n{KEPT}{old.partition(KEPT)[2] or chr(10)}", encoding="utf-8")
 
 
+def put(path: Path, section: str, begin: str, end: str) -> None:
+    """Put a section where it was, or first in what is kept, and leave the rest of the file as it is."""
+    text = path.read_text(encoding="utf-8") if path.exists() else f"# Results\n\n{KEPT}\n"
+    before, begun, rest = text.partition(begin)
+    if begun:
+        _, ended, after = rest.partition(end)
+        after = after if ended else rest  # rather twice than lost
+    else:
+        head, _, after = text.partition(KEPT)
+        before, after = f"{head.rstrip()}\n\n{KEPT}\n\n", f"\n{after}"
+    path.write_text(f"{before}{begin}\n\n{section}\n{end}{after}", encoding="utf-8")
+
+
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
