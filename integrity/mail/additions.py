@@ -1,0 +1,97 @@
+"""What may a gateway add to a mail, by declaration, without it being another mail?
+
+A banner before the text, a tag in the subject, a disclaimer at the end. An addition is removed only where it was
+declared to be, at most once in each place, and never from an attachment: what is removed is not compared.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from integrity.errors import UsageError
+
+__all__ = ["REMOVABLE", "Addition", "without_in_header", "without_in_text"]
+
+#: Octets of decoded text beyond which nothing is searched for.
+REMOVABLE = 4 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """One thing that a gateway adds.
+
+    Attributes:
+        name: What messages call it.
+        to: The header (lower case) or the media type of the parts to which it is added.
+        text: What is added: before the value of a header, at the end of a plain text, anywhere in another text.
+
+    Raises:
+        UsageError: it has no text, so that it would be found everywhere.
+    """
+
+    name: str
+    to: str
+    text: str
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise UsageError(f"the addition {self.name!r} has no text", "say what is added, or leave it out")
+
+
+def without_in_header(value: str, additions: Sequence[Addition]) -> tuple[str, list[str]]:
+    """Return the value of a header without what was added before it, and the names of what was.
+
+    Example:
+        >>> without_in_header("[EXTERNAL]  Offer", [Addition("tag", "subject", "[EXTERNAL]")])
+        ('Offer', ['tag'])
+    """
+    found: list[str] = []
+    left = list(additions)
+    while left:
+        for addition in left:
+            words = re.match(r"\s*" + r"\s+".join(map(re.escape, addition.text.split())), value)
+            if words:
+                value = value[words.end() :].strip()
+                found.append(addition.name)
+                left.remove(addition)
+                break
+        else:
+            break
+    return value, found
+
+
+def without_in_text(text: bytes, plain: bool, additions: Sequence[Addition]) -> tuple[bytes, list[str]]:
+    """Return a text (UTF-8, LF, no line end at its end) without what was added to it, and the names of what was.
+
+    One addition may hide another that was at the end before it, so they are tried until none is found.
+    """
+    found: list[str] = []
+    left = list(additions)
+    while left:
+        for addition in left:
+            added = addition.text.replace("\r\n", "\n").encode("utf-8", "replace")
+            rest = _before_end(text, added) if plain else _around(text, added)
+            if rest is not None:
+                text = rest.rstrip(b"\n")
+                found.append(addition.name)
+                left.remove(addition)
+                break
+        else:
+            break
+    return text, found
+
+
+def _before_end(text: bytes, added: bytes) -> bytes | None:
+    added = added.rstrip(b"\n")
+    return text[: -len(added)] if text.endswith(added) else None
+
+
+def _around(text: bytes, added: bytes) -> bytes | None:
+    # With its own last line end where that is there, so that removing it leaves no empty line behind.
+    for form in (added, added.rstrip(b"\n")):
+        at = text.rfind(form)
+        if at >= 0:
+            return text[:at] + text[at + len(form) :]
+    return None

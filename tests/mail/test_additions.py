@@ -1,0 +1,86 @@
+"""What a gateway adds, and what it may not touch."""
+
+from __future__ import annotations
+
+import pytest
+
+from integrity.errors import UsageError
+from integrity.mail.additions import Addition
+from integrity.mail.rungs import climb
+from tests.mail.mails import HEADERS, multipart, part, under
+
+TAG = Addition("tag", "subject", "[EXTERNAL] ")
+FOOT = Addition("foot", "text/plain", "\r\n-- \r\nThis mail is 기밀.\r\n")
+BANNER = Addition("banner", "text/html", "<p>external</p>\n")
+
+
+def sent(text: bytes = b"Hello", html: bytes = b"<b>Hello</b>\r\n<i>x</i>", subject: bytes = b"Offer") -> bytes:
+    headers = (*(header for header in HEADERS if not header.startswith(b"Subject")), b"Subject: " + subject)
+    return under(
+        headers, multipart(part("text/plain; charset=utf-8", text), part("text/html", html), kind=b"alternative")
+    )
+
+
+def added(data: bytes, *additions: Addition) -> tuple[str, ...]:
+    rungs = climb(data, additions)
+    plain = climb(sent())
+    assert (rungs.mime_sha256, rungs.mime_tree) == (plain.mime_sha256, plain.mime_tree)
+    assert rungs.raw_sha256 == climb(data).raw_sha256
+    assert rungs.relaxed_sha256 == climb(data).relaxed_sha256
+    return rungs.added
+
+
+def test_nothing_added_changes_nothing() -> None:
+    assert added(sent(), TAG, FOOT, BANNER) == ()
+
+
+@pytest.mark.parametrize("subject", [b"[EXTERNAL] Offer", b"[EXTERNAL]\r\n  Offer", b"=?utf-8?q?[EXTERNAL]_Offer?="])
+def test_a_tag_before_a_subject(subject: bytes) -> None:
+    assert added(sent(subject=subject), TAG) == ("tag",)
+
+
+def test_a_tag_elsewhere_in_a_subject_stays() -> None:
+    data = sent(subject=b"Re: [EXTERNAL] Offer")
+    assert climb(data, [TAG]).mime_sha256 == climb(data).mime_sha256
+    assert climb(data, [TAG]).added == ()
+
+
+def test_a_text_after_a_plain_text() -> None:
+    assert added(sent("Hello\r\n\r\n-- \r\nThis mail is 기밀.\r\n\r\n".encode()), FOOT) == ("foot",)
+    assert climb(sent("\n-- \nThis mail is 기밀.\nno, it is not".encode()), [FOOT]).added == ()
+
+
+def test_a_text_in_a_html() -> None:
+    assert added(sent(html=b"<b>Hello</b>\r\n<p>external</p>\r\n<i>x</i>"), BANNER) == ("banner",)
+
+
+def test_the_last_occurrence_is_removed() -> None:
+    twice = b"<p>external</p>\r\n<b>Hello</b>\r\n<p>external</p>\r\n<i>x</i>"
+    once = sent(html=b"<p>external</p>\r\n<b>Hello</b>\r\n<i>x</i>")
+    assert climb(sent(html=twice), [BANNER]).mime_sha256 == climb(once).mime_sha256
+
+
+def test_one_addition_behind_another() -> None:
+    other = Addition("other", "text/plain", "Sent through X")
+    both = "Hello\r\n\r\n-- \r\nThis mail is 기밀.\r\nSent through X".encode()
+    assert added(sent(both), FOOT, other) == ("other", "foot")
+
+
+def test_attachments_and_forwarded_mails_are_left_alone() -> None:
+    foot = Addition("foot", "text/plain", "FOOT")
+    attached = under(HEADERS, part("text/plain", b"Hello FOOT", "8bit", "Content-Disposition: attachment"))
+    forwarded = under(
+        HEADERS, multipart(b"Content-Type: message/rfc822\r\n\r\nSubject: [EXTERNAL] x\r\n\r\nHello FOOT")
+    )
+    for data in (attached, forwarded):
+        assert climb(data, [foot, TAG]) == climb(data)
+
+
+def test_a_mail_without_message_id_is_known_by_what_is_left() -> None:
+    one = climb(b"Subject: x\n\nHello")
+    assert climb(b"Subject: [EXTERNAL] x\n\nHello", [TAG]).message_id == one.message_id
+
+
+def test_an_addition_has_a_text() -> None:
+    with pytest.raises(UsageError, match="the addition 'a' has no text"):
+        Addition("a", "subject", " \n")
