@@ -389,7 +389,9 @@ class Oracle:
         # a later run finds it in its own window.
         # Where only the source has the event time, an item that is nowhere in it is of the run in whose bounds it was
         # processed: nobody knows when it happened.
-        at = event if tells or not self.clock else processed
+        at = event
+        if self.clock and not tells and processed is not None and processed <= self.horizon:
+            at = processed  # a moment to come is none
         late_enough = at is None or self.since is None or at >= self.since
         early_enough = at is None or self.until is None or at < self.until
         excluded = any(self._is_out(exclusion, raw, side, columns) for exclusion in contract.exclude)

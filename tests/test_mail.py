@@ -17,7 +17,10 @@ import pytest
 import integrity
 from integrity.mail.rungs import climb
 from tests import corpora
+from tests.mail_servers import Server, dovecot, pymap
 from tests.stores.test_mailboxes import maildir, written
+
+__all__ = ["dovecot", "pymap"]
 
 AS_OF = dt.datetime(2026, 3, 4, tzinfo=dt.UTC)
 
@@ -430,3 +433,47 @@ def test_the_contracts_of_mail_are_sound_and_say_what_they_promise(name: str) ->
     contract = integrity.contract(name)
     assert contract.ladder[-1].column in contract.content
     assert integrity.Contract.from_text(contract.to_yaml()) == contract
+
+
+# ---- servers -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", corpora.NAMES)
+def test_real_mails_put_on_a_real_server_come_back_the_same(name: str, dovecot: Server, tmp_path: Path) -> None:
+    """Uploaded with LF, a mail comes back with CRLF, and stands one rung lower: no more and no less."""
+    mails = [each for each in corpora.mails(name).values() if b"\x00" not in each]  # IMAP cannot carry NUL
+    user = f"corpus-{name}"
+    with dovecot.client(user) as client:
+        for octets in mails:
+            client.multiappend("INBOX", [octets])
+    local = kept(tmp_path, {user: mails}, crlf=False)
+    result = reconcile("mailbox", f"maildir:{local}", dovecot.url(user))
+    assert (result.totals["matched"], result.totals["lost"], result.totals["extra"]) == (len(mails), 0, 0)
+    already = sum(octets == re.sub(rb"\r?\n", b"\r\n", octets) for octets in mails)
+    assert ladder(result).get("raw", 0) == already
+    assert ladder(result).get("crlf", 0) == len(mails) - already
+    # The same mails read through IMAP and from the server's own Maildir are the same octets, or their line ends differ.
+    owned = next(path for path in dovecot.folder.rglob("cur") if path.parent.is_dir() and user in str(path)).parent
+    inside = reconcile("mailbox", f"maildir:{owned}?mailbox={user}", dovecot.url(user))
+    assert inside.totals["matched"] == len(mails)
+
+
+def test_a_log_against_a_light_server(pymap: Server) -> None:
+    """What a gateway's log says was accepted, and what an IMAP server that is not ours holds."""
+    with pymap.client("demouser") as client:
+        client.create_folder("Proof")
+        client.multiappend("Proof", [mail(number).replace(b"\n", b"\r\n") for number in (1, 2)])
+    log = pl.DataFrame(
+        {
+            "mailbox": ["demouser"] * 3,
+            "message_id": [f"<{number}@acme.example>" for number in (1, 2, 3)],
+            "mime_sha256": [climb(mail(number)).mime_sha256 for number in (1, 2, 3)],
+            "accepted_at": [dt.datetime(2026, 3, 2, tzinfo=dt.UTC)] * 3,
+        }
+    )
+    result = integrity.reconcile(
+        "mail", log, pymap.url("demouser", "Proof"), as_of=AS_OF, skip={"timeliness": "no trace"}
+    )
+    assert (result.totals["matched"], breaks(result)) == (2, {("lost", "<3@acme.example>"): None})
+    assert pymap.password not in result.to_json()
+    assert result.sides["destination"].location.startswith("imap://demouser@127.0.0.1")
