@@ -17,10 +17,11 @@ import pyarrow as pa
 
 from integrity import canonical
 from integrity.columns import Column, ColumnType
-from integrity.contracts import Contract
+from integrity.contracts import Contract, builtin_contracts
 from integrity.errors import StoreError
 from integrity.stores import open_store
 from integrity.stores.base import HeadedStore, Store, TypedStore
+from integrity.stores.mail import MailStore
 from integrity.stores.objects import arrow_column
 
 __all__ = ["draft"]
@@ -57,7 +58,10 @@ def draft(source: Any, destination: Any, name: str = "draft") -> str:
         >>> Contract.from_text(text).content["n"].type.value
         'integer'
     """
-    here, there = _look(open_store(source)), _look(open_store(destination))
+    stores = open_store(source), open_store(destination)
+    if all(isinstance(store, MailStore) for store in stores):
+        return _of_mail(name)
+    here, there = map(_look, stores)
     common = [column for column in here.types if column in there.types]
     if not common:
         raise StoreError(
@@ -111,6 +115,15 @@ def draft(source: Any, destination: Any, name: str = "draft") -> str:
     text = "\n".join(lines) + "\n"
     Contract.from_text(text, "the draft")
     return text
+
+
+def _of_mail(name: str) -> str:
+    """What is promised of mail need not be guessed: a contract that is there already, under another name."""
+    written = builtin_contracts()["mailbox"].read_text(encoding="utf-8")
+    return (
+        "# Both sides are mail, so this is the built-in contract 'mailbox', under another name. There are also 'mail', from\n"
+        f"# acceptance to delivery, and 'journal': integrity contract list.\n\n{written}"
+    ).replace("\nname: mailbox\n", f"\nname: {name}\n")
 
 
 def _look(store: Store) -> _Seen:

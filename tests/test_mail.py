@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 import integrity
+import integrity.drafts
 from integrity.mail.rungs import climb
 from tests import corpora
 from tests.mail_servers import Server, dovecot, pymap
@@ -175,6 +176,12 @@ def test_a_mail_that_cannot_be_parsed_is_invalid_and_still_compared(tmp_path: Pa
     assert (result.totals["matched"], result.totals["invalid"]) == (1, 1)
     assert "closing boundary" in result.breaks["reason"][0]
     assert result.breaks["reason"][0].count("closing boundary") == 1  # once, though both sides say it
+
+
+def test_a_draft_for_two_mailboxes_is_the_contract_that_there_is(tmp_path: Path) -> None:
+    box = kept(tmp_path, {"kim": [mail(1)]})
+    drafted = integrity.drafts.draft(f"maildir:{box}", f"maildir:{box}", "ours")
+    assert integrity.Contract.from_text(drafted)._form() == integrity.contract("mailbox")._form() | {"name": "ours"}
 
 
 # ---- delivery ----------------------------------------------------------------------------------------------
