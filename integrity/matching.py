@@ -144,8 +144,9 @@ def _dated(items: pl.DataFrame, source: pl.DataFrame, case: Case) -> pl.DataFram
     first = source.sort("__scope", "__event", descending=[True, False], nulls_last=True, maintain_order=True)
     home = first.group_by("__identity", maintain_order=True).agg(pl.col(name).first() for name in said)
     home = home.rename({name: f"home.{name}" for name in said})
+    here, known = pl.col("has_destination"), pl.col("in_source_copies").is_not_null()
     # A clock that is ahead does not keep an item from being judged.
-    processed = pl.when(pl.col("d.__processed") < case.horizon).then(pl.col("d.__processed"))
+    processed = pl.when(here & ~known & (pl.col("d.__processed") < case.horizon)).then(pl.col("d.__processed"))
     window = case.contract.window
     assert window is not None
     ends = processed.map_elements(window.end_of, return_dtype=pl.Int64, skip_nulls=True)
@@ -156,7 +157,6 @@ def _dated(items: pl.DataFrame, source: pl.DataFrame, case: Case) -> pl.DataFram
         "__scope": pl.col("d.__scope"),
         "__open": (ends + case.contract.grace > case.as_of).fill_null(False),
     }
-    here, known = pl.col("has_destination"), pl.col("in_source_copies").is_not_null()
     return items.join(home, on="__identity", how="left").with_columns(
         pl.when(here & pl.col("has_source"))
         .then(pl.col(f"s.{name}"))

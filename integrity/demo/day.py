@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -14,10 +15,11 @@ import numpy as np
 from integrity.demo.catalogue import plant
 from integrity.demo.desk import Planted, Subject, open_desk
 from integrity.demo.messages import ended_elsewhere, messages
-from integrity.demo.writing import CONTRACT, make_room, write_archive, write_gateway, write_json
+from integrity.demo.score import Accusation
+from integrity.demo.writing import CONTRACT, SCHEMA, make_room, write_archive, write_gateway, write_json
 from integrity.errors import StoreError, UsageError
 
-__all__ = ["Day", "generate_day"]
+__all__ = ["READ_AFTER", "SEOUL", "Day", "generate_day"]
 
 #: Below this a day has too few messages for every fault to find one of its own.
 MINIMUM_ITEMS = 2_000
@@ -46,6 +48,8 @@ class Day:
             ``typing``, ``edited``, ``accounted`` (recalled or blocked by policy) and ``in_flight``.
         planted: One entry for every break that a reconciliation must find. It must find no other.
     """
+
+    accusation: ClassVar[type[Accusation]] = Accusation
 
     directory: Path
     source: str
@@ -116,7 +120,7 @@ def generate_day(
     try:
         make_room(folder)
         # First, because it is also what tells a later call that the folder is a day and may be replaced.
-        write_json(folder / "faults.json", planted, seed=seed, items=items, day=day, as_of=as_of)
+        write_json(folder / "faults.json", planted, SCHEMA, seed=seed, items=items, day=day, as_of=as_of)
         contract.write_text(CONTRACT, encoding="utf-8", newline="\n")
         outbox_rows = write_gateway(folder / "gateway.db", frame, touched, outcomes)
         archive_rows = write_archive(folder / "archive", frame, touched, start + timedelta(hours=12))

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
-from integrity.demo.day import Day
-from integrity.demo.desk import Planted
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Accusation", "Comparison", "compare"]
+__all__ = ["Accusation", "Comparison", "MailAccusation", "compare"]
 
 
 class Accusation(NamedTuple):
-    """A break as both the plan and a result name it: its kind and the item."""
+    """A break of messages as both the plan and a result name it: its kind and the item."""
 
     kind: str
     tenant_id: str | None
@@ -25,8 +23,45 @@ class Accusation(NamedTuple):
     message_id: str | None
 
 
+class MailAccusation(NamedTuple):
+    """A break of mail, likewise."""
+
+    kind: str
+    mailbox: str | None
+    message_id: str | None
+
+
+class _Planted(Protocol):
+    """A planted break: it has the fields of its day's accusations too."""
+
+    @property
+    def fault(self) -> str: ...
+
+    @property
+    def why(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+
+P = TypeVar("P", bound=_Planted)
+A = TypeVar("A", Accusation, MailAccusation)
+_P = TypeVar("_P", bound=_Planted, covariant=True)
+_A = TypeVar("_A", Accusation, MailAccusation, covariant=True)
+
+
+class _Day(Protocol[_P, _A]):
+    """A day: what was planted in it, and by which columns a break of it is named."""
+
+    @property
+    def planted(self) -> tuple[_P, ...]: ...
+
+    @property
+    def accusation(self) -> type[_A]: ...
+
+
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Generic[P, A]):
     """What a reconciliation made of a day.
 
     Attributes:
@@ -35,9 +70,9 @@ class Comparison:
         wrongly_accused: Reported, and not planted.
     """
 
-    found: tuple[Planted, ...]
-    missed: tuple[Planted, ...]
-    wrongly_accused: tuple[Accusation, ...]
+    found: tuple[P, ...]
+    missed: tuple[P, ...]
+    wrongly_accused: tuple[A, ...]
 
     @property
     def exact(self) -> bool:
@@ -56,7 +91,7 @@ class Comparison:
         ]
 
 
-def compare(day: Day, breaks: pd.DataFrame) -> Comparison:
+def compare(day: _Day[P, A], breaks: pd.DataFrame) -> Comparison[P, A]:
     """Compare what was planted in a day with what a reconciliation found.
 
     Args:
@@ -71,11 +106,12 @@ def compare(day: Day, breaks: pd.DataFrame) -> Comparison:
             return str(value.value)
         return None if pd.isna(value) else str(value)
 
-    columns = [breaks[name] for name in Accusation._fields]
-    accused = Counter(Accusation(plain(kind) or "", *map(plain, item)) for kind, *item in zip(*columns, strict=True))
+    accusation = day.accusation
+    columns = [breaks[name] for name in accusation._fields]
+    accused = Counter(accusation(*map(plain, item)) for item in zip(*columns, strict=True))
     found, missed = [], []
     for planted in day.planted:
-        expected = Accusation(planted.kind, planted.tenant_id, planted.room_id, planted.message_id)
+        expected = accusation(*(getattr(planted, name) for name in accusation._fields))
         if accused[expected]:
             accused[expected] -= 1
             found.append(planted)

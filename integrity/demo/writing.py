@@ -9,16 +9,18 @@ from contextlib import closing
 from dataclasses import asdict, astuple
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import polars as pl
 
 from integrity.demo.desk import Outcome, Planted, Row, Subject
+from integrity.demo.mail.office import PlantedMail
 from integrity.errors import UsageError
 
-__all__ = ["CONTRACT", "make_room", "write_archive", "write_gateway", "write_json"]
+__all__ = ["CONTRACT", "SCHEMA", "make_room", "write_archive", "write_gateway", "write_json"]
 
-_SCHEMA = "integrity.demo/1"
+#: Tells a later call that a folder holds a day of messages.
+SCHEMA: Final = "integrity.demo/1"
 #: How many rows of the outbox are written at a time.
 _CHUNK_ROWS = 50_000
 
@@ -73,7 +75,7 @@ def make_room(folder: Path) -> None:
     """Remove the day that lies in a folder. Refuse to touch, or to mix with, anything that is not one."""
     parts = sorted((folder / "archive").glob("*.parquet"))
     marker = folder / "faults.json"
-    ours = marker.is_file() and f'"{_SCHEMA}"' in marker.read_text(encoding="utf-8", errors="replace")[:200]
+    ours = marker.is_file() and f'"{SCHEMA}"' in marker.read_text(encoding="utf-8", errors="replace")[:200]
     foreign = [path for path in parts if not ours or not path.name.startswith("stored-")]
     foreign += [
         path for path in (folder / "gateway.db", marker, folder / "message-day.yaml") if path.exists() and not ours
@@ -87,13 +89,13 @@ def make_room(folder: Path) -> None:
     (folder / "archive").mkdir(parents=True, exist_ok=True)
 
 
-def write_json(path: Path, planted: Sequence[Planted], **day: object) -> None:
+def write_json(path: Path, planted: Sequence[Planted | PlantedMail], schema: str, **day: object) -> None:
     """Write what was planted, fault by fault, for tools that do not speak Python."""
     faults: dict[str, dict[str, Any]] = {}
     for each in planted:
         entry = faults.setdefault(each.fault, {"fault": each.fault, "why": each.why, "breaks": []})
         entry["breaks"].append({name: value for name, value in asdict(each).items() if name not in ("fault", "why")})
-    document = {"schema": _SCHEMA, **day, "faults": list(faults.values())}
+    document = {"schema": schema, **day, "faults": list(faults.values())}
     path.write_text(
         json.dumps(document, ensure_ascii=False, indent=1, default=lambda value: value.isoformat()) + "\n",
         encoding="utf-8",
