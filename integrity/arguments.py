@@ -16,9 +16,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from integrity.breaks import Case
 from integrity.contracts import Assertion, Contract, contract
 from integrity.errors import ContractError, UsageError, did_you_mean
-from integrity.items import Reader, Role, micros, moment
+from integrity.items import Reader
 from integrity.mail.additions import Addition
 from integrity.remote import Pushdown, offered
+from integrity.sides import Role, micros, moment
 from integrity.stores import open_store
 from integrity.stores.base import RelievedStore, SearchableStore
 from integrity.totals import ControlTotals

@@ -16,7 +16,7 @@ import polars_hash as plh
 from integrity import canonical
 from integrity.columns import Column, ColumnType
 from integrity.contracts import Contract
-from integrity.items import CONTENT, DETAIL, EVENT
+from integrity.rows import CONTENT, DETAIL, EVENT
 from integrity.totals import BATCH
 from integrity.windows import format_duration
 

@@ -121,7 +121,7 @@ def _of_mail(name: str) -> str:
     """What is promised of mail need not be guessed: a contract that is there already, under another name."""
     written = builtin_contracts()["mailbox"].read_text(encoding="utf-8")
     return (
-        "# Both sides are mail, so this is the built-in contract 'mailbox', under another name. There are also 'mail',\n"
+        "# Both sides are mail, so this is the built-in contract 'mailbox' under another name. There are also 'mail',\n"
         f"# from acceptance to delivery, and 'journal': integrity contract list.\n\n{written}"
     ).replace("\nname: mailbox\n", f"\nname: {name}\n")
 

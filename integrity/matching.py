@@ -19,8 +19,8 @@ import polars as pl
 
 from integrity.breaks import PRINT, Case, breaks_of, placed, wide
 from integrity.contracts import Contract
-from integrity.items import CONTENT, EVENT, RUNG
 from integrity.latency import with_latency
+from integrity.rows import CONTENT, EVENT, RUNG
 from integrity.spool import KEY, Sieve
 from integrity.totals import BATCH, Tally
 

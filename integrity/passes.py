@@ -21,8 +21,9 @@ import polars_hash as plh
 from integrity import canonical, remote
 from integrity.contracts import Contract
 from integrity.errors import ConnectionLostError, PushdownError, StoreError
-from integrity.items import Reader, Slice
+from integrity.items import Reader
 from integrity.latency import FLAGS, with_latency
+from integrity.rows import Slice
 from integrity.spool import KEY, PREFIX_BITS, Sieve, Spool
 from integrity.totals import BATCH, ControlTotals, Tally
 

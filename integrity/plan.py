@@ -27,8 +27,10 @@ from integrity.breaks import Case
 from integrity.contracts import Assertion, Contract
 from integrity.errors import UsageError
 from integrity.fan_out import FannedOut, Members
-from integrity.items import Reader, Role, Slice, micros, moment
+from integrity.items import Reader
 from integrity.remote import Pushdown, pushdown_of
+from integrity.rows import Slice
+from integrity.sides import Role, micros, moment
 from integrity.stores import open_store
 from integrity.stores.base import LaggingStore, Store
 from integrity.totals import ControlTotals

@@ -34,7 +34,7 @@ from integrity.canonical import ENCODING_VERSION
 from integrity.comparison import compare
 from integrity.contracts import Assertion, Contract
 from integrity.errors import BalanceError, UsageError, did_you_mean
-from integrity.items import Reader, Role, micros, moment
+from integrity.items import Reader
 from integrity.joined import MERGED
 from integrity.outcomes import Outcomes
 from integrity.passes import measure as measure_side
@@ -43,6 +43,7 @@ from integrity.remote import pushdown_of
 from integrity.result import Reached, Result, SideRead, batch_frame, total_counts
 from integrity.search import Progress, Quiet
 from integrity.selftest import run_self_test
+from integrity.sides import Role, micros, moment
 from integrity.spool import Log, Spool
 from integrity.stores import open_store
 from integrity.stores.base import RelievedStore

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from integrity.contracts import Contract
 from integrity.errors import PushdownError, UsageError, did_you_mean
-from integrity.items import Reader, Slice, letting_go
+from integrity.items import Reader, letting_go
+from integrity.rows import Slice
 from integrity.spool import KEY
 from integrity.stores.base import Question, TotallingStore
 from integrity.totals import BATCH, COUNTS, add_frames

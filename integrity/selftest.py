@@ -23,10 +23,11 @@ from integrity.columns import Column, ColumnType
 from integrity.comparison import compare
 from integrity.contracts import Contract
 from integrity.errors import SelfTestError
-from integrity.items import Reader, Role, moment
+from integrity.items import Reader
 from integrity.outcomes import Outcomes
 from integrity.remote import question_of
 from integrity.search import WAYS, Quiet
+from integrity.sides import Role, moment
 from integrity.spool import Log
 from integrity.stores.base import HeadedStore, Span, TotallingStore
 from integrity.totals import ControlTotals

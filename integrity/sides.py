@@ -1,0 +1,184 @@
+"""What does a contract ask of one side, and under which names does a store hold it?
+
+A :class:`Side` knows which columns are needed, how they are called there, which of them may be missing, and which rows
+the contract leaves out. It reads none of them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import pyarrow as pa
+
+from integrity import canonical
+from integrity.columns import ClockColumn, Column, ColumnType
+from integrity.contracts import Contract, Exclusion
+from integrity.errors import StoreError, UsageError, did_you_mean
+from integrity.stores.base import DefectiveStore, Field, Store, TypedStore
+from integrity.totals import BATCH
+from integrity.values import EPOCH, canonical_value
+
+__all__ = ["Role", "Side", "micros", "moment"]
+
+Role = Literal["source", "destination"]
+
+_TEXT = Column(type=ColumnType.TEXT)
+
+
+def micros(moment: dt.datetime) -> int:
+    """Microseconds since the epoch of an aware datetime, exactly."""
+    return (moment.astimezone(dt.UTC).replace(tzinfo=None) - EPOCH) // dt.timedelta(microseconds=1)
+
+
+def moment(us: int) -> dt.datetime:
+    """The aware UTC datetime of microseconds since the epoch."""
+    return EPOCH.replace(tzinfo=dt.UTC) + dt.timedelta(microseconds=us)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a contract.
+
+    Attributes:
+        contract: What is promised.
+        role: ``"source"`` or ``"destination"``.
+        store: Where the rows are.
+        as_of: Microseconds; later event times (plus the contract's skew) are from the future.
+        mapping: Their column names to ours, for those that differ.
+        zone: How naive timestamps of this side are to be read.
+        since: First instant, microseconds; ``None`` is open.
+        until: First instant no longer asked for.
+        timely: Whether the destination's processed time is needed, or used only if it is there.
+    """
+
+    contract: Contract
+    role: Role
+    store: Store
+    as_of: int
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    zone: str | None = None
+    since: int | None = None
+    until: int | None = None
+    timely: bool = False
+
+    def check(self) -> None:
+        """Refuse what cannot be read before anything is.
+
+        Raises:
+            StoreError: a column is missing, or of a type that never reads as declared.
+            UsageError: the mapping names a column that neither side has.
+        """
+        held = list(self.store.columns())
+        for theirs, ours in self.mapping.items():
+            if theirs not in held:
+                raise UsageError(
+                    f"the {self.role} has no column {theirs!r} to map to {ours!r}", did_you_mean(theirs, held)
+                )
+            if ours not in self._known:
+                raise UsageError(
+                    f"contract {self.contract.name!r} has no column {ours!r}", did_you_mean(ours, self._known)
+                )
+        for ours in self.needed:
+            theirs = self.theirs(ours)
+            if theirs not in held and ours not in self.absent:
+                advice = did_you_mean(theirs, [name for name in held if name not in self.mapping])
+                if advice.startswith("did you mean"):
+                    advice += f" then map it: columns={{{self.role!r}: {{...: {ours!r}}}}}"
+                raise StoreError(f"no column {theirs!r} in {self.store.name}", advice)
+        types = self.store.types() if isinstance(self.store, TypedStore) else {}
+        for ours, column in self.needed.items():
+            if ours not in self.absent and (type_ := types.get(self.theirs(ours))) is not None:
+                canonical.check_readable(type_, column, self.theirs(ours), self.store.name, self.zone)
+
+    @property
+    def _known(self) -> set[str]:
+        clock = self.contract.clock
+        times = {c.name for c in (clock.event, clock.processed, clock.changed) if c} if clock else set()
+        wheres = {name for exclusion in self.contract.exclude for name in exclusion.where}
+        others = set(self._described)
+        return set(self.contract.columns) | times | wheres | others
+
+    @cached_property
+    def _described(self) -> list[str]:
+        """The columns that are not compared, but say of a pair how well it matches and where it does not."""
+        rungs = [rung.column for rung in self.contract.ladder]
+        details = [column.detail for column in self.contract.content.values() if column.detail is not None]
+        return [name for name in dict.fromkeys([*rungs, *details]) if name not in self.contract.columns]
+
+    @cached_property
+    def absent(self) -> frozenset[str]:
+        """Evidence that this side does not have at all: it reads as NULL, and nobody takes that for equal."""
+        evidence = [name for name, column in self.contract.content.items() if column.evidence]
+        held = set(self.store.columns())
+        return frozenset(name for name in [*evidence, *self._described] if self.theirs(name) not in held)
+
+    @property
+    def event(self) -> ClockColumn | None:
+        """The column of the event time; ``None`` where this side does not have it."""
+        clock = self.contract.clock
+        return clock.event if clock is not None and (clock.carried or self.role == "source") else None
+
+    @cached_property
+    def defects(self) -> str | None:
+        """The column in which the store says, by its own name, what is wrong with an item."""
+        return self.store.defects if isinstance(self.store, DefectiveStore) else None
+
+    @cached_property
+    def needed(self) -> dict[str, Column]:
+        """Every column that this side must have, as ours, with its type."""
+        columns = dict(self.contract.columns)
+        clock = self.contract.clock
+        if clock is not None:
+            if self.event is not None:
+                columns.setdefault(self.event.name, Column(type=ColumnType.TIMESTAMP, unit=self.event.unit))
+            if clock.changed is not None and (self.role == "source" or self.contract.latest_by == clock.changed.name):
+                columns.setdefault(clock.changed.name, Column(type=ColumnType.TIMESTAMP, unit=clock.changed.unit))
+            if clock.processed is not None and self.role == "destination" and (self.timely or self.has_processed):
+                columns.setdefault(clock.processed.name, Column(type=ColumnType.TIMESTAMP, unit=clock.processed.unit))
+        for exclusion in self.exclusions:
+            for name in exclusion.where:
+                columns.setdefault(name, _TEXT)
+        for name in self._described:
+            columns.setdefault(name, _TEXT)
+        return columns
+
+    @cached_property
+    def has_processed(self) -> bool:
+        """Whether the destination says when it processed an item."""
+        clock = self.contract.clock
+        if clock is None or clock.processed is None or self.role == "source":
+            return False
+        return self.theirs(clock.processed.name) in self.store.columns()
+
+    @cached_property
+    def exclusions(self) -> tuple[Exclusion, ...]:
+        return tuple(e for e in self.contract.exclude if e.side in (self.role, "both"))
+
+    def theirs(self, ours: str) -> str:
+        return next((theirs for theirs, mapped in self.mapping.items() if mapped == ours), ours)
+
+    @property
+    def batch_columns(self) -> list[str]:
+        """The columns that say which batch a row is of: the partition, then the window."""
+        return [*self.contract.partition, BATCH]
+
+    def field(self, name: str) -> Field:
+        """One of the needed columns, as the store has it."""
+        return Field(self.theirs(name), self.needed[name])
+
+    def allowed(self, name: str, values: Sequence[object]) -> list[str | None]:
+        """The canonical values of what an exclusion allows for a column."""
+        column = self.needed[name]
+        texts = [canonical_value(value, column, self.zone) for value in values]
+        if column.type is ColumnType.TEXT:
+            return canonical.read(pa.array(texts, pa.string()), column).text.to_list()
+        return texts
+
+    @property
+    def horizon(self) -> int:
+        """The first instant that is from the future."""
+        return self.as_of + (self.contract.clock.skew if self.contract.clock else 0) + 1
