@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -108,7 +107,7 @@ def compare(day: _Day[P, A], breaks: pd.DataFrame) -> Comparison[P, A]:
 
     accusation = day.accusation
     columns = [breaks[name] for name in accusation._fields]
-    accused = Counter(accusation(*map(plain, item)) for item in zip(*columns, strict=True))
+    accused = Counter(accusation(plain(kind) or "", *map(plain, item)) for kind, *item in zip(*columns, strict=True))
     found, missed = [], []
     for planted in day.planted:
         expected = accusation(*(getattr(planted, name) for name in accusation._fields))

@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
+import polars as pl
 import pyarrow as pa
 
 from integrity.errors import StoreError, UsageError, did_you_mean
@@ -27,6 +28,8 @@ from integrity.stores.mailboxes import Mail, Mailboxes
 
 __all__ = ["MailStore", "mail_store"]
 
+#: Text as Arrow has always had it, which every reader of a store knows.
+_COPIED: Final = pl.CompatLevel.oldest()
 _MOMENT: Final = pa.timestamp("us", "UTC")
 #: What a row of a mail store holds. Times are UTC.
 #:
@@ -135,7 +138,7 @@ class MailStore:
         with contextlib.closing(_closable(self._mailboxes.mails())) as mails:
             first = islice(mails, rows)
             while chunk := [self._row(mail) for mail in islice(first, _ROWS)]:
-                arrays = [pa.array([row.get(name) for row in chunk], types[name]) for name in columns]
+                arrays = [_array([row.get(name) for row in chunk], types[name]) for name in columns]
                 yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
 
     def _row(self, mail: Mail) -> dict[str, Any]:
@@ -180,6 +183,14 @@ class MailStore:
         if self._options.by == "place":
             return row["mailbox"]
         return list(recipients) or None
+
+
+def _array(values: list[Any], arrow_type: pa.DataType) -> pa.Array[Any]:
+    # By Polars, because pyarrow loads pandas to look at Python's values.
+    if arrow_type == _MOMENT:
+        return pl.Series(values, dtype=pl.Int64).cast(pl.Datetime("us", "UTC")).to_arrow()
+    kinds = {pa.string(): pl.String, pa.int64(): pl.Int64}
+    return pl.Series(values, dtype=kinds.get(arrow_type, pl.List(pl.String))).to_arrow(compat_level=_COPIED)
 
 
 def _closable(mails: Iterator[Mail]) -> Any:
