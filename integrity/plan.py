@@ -167,7 +167,7 @@ def explain(contract: str | os.PathLike[str] | Contract, source: Any, destinatio
         -- destination (Polars frame): pulled
     """
     plan = planned(contract, source, destination, **arguments)
-    said = []
+    said = ["-- both sides are read whole, and matched item by item"] if plan.promise.joined else []
     for role, side in zip(_SIDES, plan.sides, strict=False):
         if isinstance(side, ControlTotals):
             said.append(f"-- {role} ({side.location}): recorded earlier")

@@ -214,7 +214,9 @@ class Result:
         failed = closed.filter(pl.col("verdict") == "fail").height
         judged = sum(verdict is not Verdict.SKIPPED for verdict in self.assertions.values())
         promises = f"{judged} of {len(self.assertions)} promises judged"
-        of = f"{batches.height - still_open:,} closed batches"
+        # Where nothing but what the contract leaves out was read, there was nothing to judge.
+        judged_batches = batches.filter(~pl.col("__open") & pl.col("verdict").is_not_null()).height
+        of = f"{judged_batches:,} closed batches"
         waiting = f", {still_open:,} still open" if still_open else ""
         if self.verdict is Verdict.FAIL:
             text = f"{self._breaks.rows:,} breaks in {failed:,} of {of}{waiting}"

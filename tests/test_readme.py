@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -62,6 +63,17 @@ def test_the_demo_is_the_demo(tmp_path: Path) -> None:
     shown = [" ".join(line.split()) for line in block("console", "make demo").splitlines()[1:]]
     for line in shown:
         assert line == "…" or line in printed, line
+    *summary, corrupt, lost = [" ".join(line.split()) for line in block("console", "mail-day:").splitlines()]
+    assert set(summary) <= printed
+    found = json.loads((tmp_path / "integrity-demo" / "mail" / "result.json").read_text(encoding="utf-8"))["breaks"]
+    for line, said in ((corrupt, "differing"), (lost, "reason")):
+        kind, mailbox, message, *what = line.split()
+        (each,) = [
+            each
+            for each in found
+            if (each["kind"], each["mailbox"]) == (kind, mailbox) and each["message_id"].startswith(message.rstrip("…"))
+        ]
+        assert " ".join(what).removeprefix("differs in ") == each[said]
 
 
 def test_every_command_is_in_the_readme_or_its_help() -> None:

@@ -302,10 +302,14 @@ def _leaf(path: str, told: _Told, embedded: bool, start: int, end: int) -> Leaf:
 
 def _closed(opened: _Open, end: int, properly: bool, defects: Defects) -> Iterator[Leaf]:
     if not opened.parts:
-        defects.say(f"the boundary of part {opened.path or '0'} never comes")
+        defects.say(f"the boundary of {_called(opened)} never comes")
         yield _leaf(opened.own, opened.told, opened.embedded, opened.body, end)
     elif not properly:
-        defects.say(f"the closing boundary of part {opened.path or '0'} is missing")
+        defects.say(f"the closing boundary of {_called(opened)} is missing")
+
+
+def _called(opened: _Open) -> str:
+    return f"part {opened.path}" if opened.path else "the mail"
 
 
 def _below(path: str, number: int) -> str:
