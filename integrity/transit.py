@@ -46,7 +46,8 @@ class Addition(Part):
 
     Attributes:
         name: What it is called in the result.
-        to: A header, whose beginning it is; ``text/plain``, whose end it is; another text type, where it stands once.
+        to: A header, whose beginning it is; ``text/plain``, whose last lines it is; another text type, at whose
+            beginning or end it stands, tags aside.
         text: What is added, to the letter.
         reason: Why. An auditor reads it.
     """

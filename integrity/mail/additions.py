@@ -14,6 +14,9 @@ from integrity.errors import UsageError
 
 __all__ = ["REMOVABLE", "Addition", "without_in_header", "without_in_text"]
 
+#: What may stand before an addition at the beginning of a document, and after one at its end.
+_OPENING = re.compile(rb"(?:.*<body[^>]*+>)?(?:\s++|<[^>]*+>)*+", re.DOTALL | re.IGNORECASE)
+_CLOSING = re.compile(rb"(?:\s++|</[A-Za-z0-9]++\s*+>)*+")
 #: Octets of decoded text beyond which nothing is searched for.
 REMOVABLE = 4 * 2**20
 
@@ -25,7 +28,8 @@ class Addition:
     Attributes:
         name: What messages call it.
         to: The header (lower case) or the media type of the parts to which it is added.
-        text: What is added: before the value of a header, at the end of a plain text, anywhere in another text.
+        text: What is added: before the value of a header, as the last lines of a plain text, at the beginning or
+            the end of another text, tags aside.
 
     Raises:
         UsageError: it has no text, so that it would be found everywhere.
@@ -85,13 +89,21 @@ def without_in_text(text: bytes, plain: bool, additions: Sequence[Addition]) -> 
 
 def _before_end(text: bytes, added: bytes) -> bytes | None:
     added = added.rstrip(b"\n")
-    return text[: -len(added)] if text.endswith(added) else None
+    if not text.endswith(added):
+        return None
+    rest = text[: -len(added)]
+    # A line that was glued to somebody's last one is no addition: it may change what that says.
+    return rest if not rest or rest.endswith(b"\n") or added.startswith(b"\n") else None
 
 
 def _around(text: bytes, added: bytes) -> bytes | None:
     # With its own last line end where that is there, so that removing it leaves no empty line behind.
     for form in (added, added.rstrip(b"\n")):
+        # In the middle it could be put around somebody's words, and change what they say.
         at = text.rfind(form)
-        if at >= 0:
+        if at >= 0 and _CLOSING.fullmatch(text, at + len(form)):
+            return text[:at] + text[at + len(form) :]
+        at = text.find(form)
+        if at >= 0 and _OPENING.fullmatch(text[:at]):
             return text[:at] + text[at + len(form) :]
     return None

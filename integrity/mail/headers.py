@@ -18,6 +18,7 @@ from urllib.parse import unquote_to_bytes
 from integrity.mail.charsets import codecs_of, decoded, text8
 
 __all__ = [
+    "ADDRESSES",
     "FIELDS",
     "LENGTH",
     "MEANT",
@@ -42,19 +43,25 @@ RELAXED = (
     b"content-disposition",
 )
 _ENVELOPE = frozenset((b"delivered-to", b"x-original-to", b"x-envelope-to", b"envelope-to"))
-_KEPT = frozenset((*RELAXED, b"received"))
+#: The headers of addresses: what an encoded-word says there can be no delimiter.
+ADDRESSES = frozenset((b"from", b"reply-to", b"to", b"cc"))
+_MIME = frozenset((b"content-type", b"content-disposition"))
+_KEPT = frozenset((*RELAXED, b"received", b"content-id"))
 #: How many octets and how many headers a block may have; what follows is taken for content, so that it is not lost.
 LENGTH = 4 * 2**20
 FIELDS = 100_000
 
 _FIELD = re.compile(rb"^([!-9;-~]++)[ \t]*+:(.*)", re.MULTILINE)
 _NAMED = re.compile(rb"[!-9;-~]++[ \t]*+:")
-_MBOX = (b"From ", b">From ")
+#: What separates mails in an mbox, where it was left before one: it ends in a date.
+_MBOX = re.compile(rb">?From [^\n]*\d\d?:\d\d[^\n]*\n")
 _START = re.compile(rb"\n(?![ \t])")
 _WORD = re.compile(r"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?]*)\?=")
 _Q = re.compile(r"(?:[^=]|=[0-9A-Fa-f]{2})*+")
 # A quotation that never ends is one value: looking for its end again and again would take for ever.
 _PARAMETER = re.compile(r';\s*([^\s=;]+)\s*=\s*(?:"((?:[^"\\]+|\\.?)*+)"?|([^;]*))', re.DOTALL)
+_BLANKS = re.compile(r"[ \t\r\n]+")
+_DELIMITER = re.compile(r'[<>,;:"@()\x01]')
 _QUOTED = re.compile(r"\\(.)", re.DOTALL)
 _EPOCH = dt.datetime(1970, 1, 1)
 
@@ -65,12 +72,15 @@ class Header:
 
     Attributes:
         values: What the headers that matter say, by lower-case name, in order of occurrence.
-        envelope: What the headers say in which servers record envelope recipients.
+        mime: What those with parameters say, the blanks in them as they are written.
+        envelope: What the headers above the topmost Received say, in which the last server records recipients. Whoever
+            sent the mail may have written such headers too, but only below that one.
         strange: The lines that are no headers.
         empty: Whether there is not one header.
     """
 
     values: dict[bytes, list[bytes]] = field(default_factory=dict)
+    mime: dict[bytes, bytes] = field(default_factory=dict)
     envelope: list[bytes] = field(default_factory=list)
     strange: list[bytes] = field(default_factory=list)
     empty: bool = True
@@ -98,22 +108,25 @@ def read(block: bytes, message: bool) -> Header:
     """Read a header block with LF line ends; only that of a message may begin with the "From " line of an mbox."""
     if not block.endswith(b"\n"):
         block += b"\n"
+    if message and (line := _MBOX.match(block)) is not None and not _NAMED.match(block):
+        block = block[line.end() :] or b"\n"
     flat = block.replace(b"\n ", b" ").replace(b"\n\t", b"\t")
-    if message and flat.startswith(_MBOX):
-        flat = flat[flat.find(b"\n") + 1 :]
     values: dict[bytes, list[bytes]] = {}
+    mime: dict[bytes, bytes] = {}
     envelope: list[bytes] = []
     found = _FIELD.findall(flat)
     for written, value in found:
         name = written.lower()
         if name in _KEPT:
             values.setdefault(name, []).append(collapsed(value))
-        elif name in _ENVELOPE:
+            if name in _MIME:
+                mime.setdefault(name, value)
+        elif name in _ENVELOPE and b"received" not in values:
             envelope.append(collapsed(value))
     strange: list[bytes] = []
     if flat != b"\n" and len(found) != flat.count(b"\n"):
         strange = [collapsed(line) for line in flat[:-1].split(b"\n") if not _NAMED.match(line)]
-    return Header(values, envelope, strange, not found)
+    return Header(values, mime, envelope, strange, not found)
 
 
 def collapsed(octets: bytes) -> bytes:
@@ -127,20 +140,24 @@ def collapsed(octets: bytes) -> bytes:
     return octets.strip(b" ")
 
 
-def meaning(value: bytes) -> str:
+def meaning(value: bytes, addresses: bool = False) -> str:
     """Return what a collapsed value means, its encoded-words decoded (RFC 2047).
+
+    In a list of addresses a comma in an encoded-word is a letter: there a word that holds a delimiter stays apart.
 
     Example:
         >>> meaning(b"Re: =?utf-8?b?7JWI?= =?utf-8?q?=EB=85=95?=")
         'Re: 안녕'
+        >>> meaning(b"=?utf-8?q?a=40x=2C?= <b@x>", addresses=True)
+        '\\x01a@x,\\x01 <b@x>'
     """
     text = text8(value)
-    return _words(text).strip(" ") if "=?" in text else text
+    return _BLANKS.sub(" ", _words(text, addresses)).strip(" ") if "=?" in text else text
 
 
-def _words(text: str) -> str:
+def _words(text: str, addresses: bool) -> str:
     """Decode the encoded-words of a text; those that cannot be decoded stay as they are written."""
-    runs: list[tuple[int, int, str, bytes]] = []
+    runs: list[tuple[int, int, str, list[bytes]]] = []
     for word in _WORD.finditer(text):
         octets = _word(word[2], word[3])
         if octets is None:
@@ -148,14 +165,19 @@ def _words(text: str) -> str:
         start, charset = word.start(), word[1].lower()
         if runs and runs[-1][2] == charset and not text[runs[-1][1] : start].strip(" "):
             # Joined before they are decoded: many a sender splits a character between two words.
-            start, octets = runs[-1][0], runs.pop()[3] + octets
-        runs.append((start, word.end(), charset, octets))
+            begin, _, _, joined = runs.pop()
+            joined.append(octets)
+            runs.append((begin, word.end(), charset, joined))
+        else:
+            runs.append((start, word.end(), charset, [octets]))
     out: list[str] = []
     end, after_word = 0, False
-    for start, stop, charset, octets in runs:
-        clear = decoded(charset, octets)
+    for start, stop, charset, pieces in runs:
+        clear = decoded(charset, b"".join(pieces))
         if clear is None:
             continue
+        if addresses and _DELIMITER.search(clear):
+            clear = f"\x01{clear}\x01"
         between = text[end:start]
         if between.strip(" ") or not after_word:
             out.append(between)
@@ -206,20 +228,32 @@ def parameter(parameters: Mapping[str, str], name: str) -> str:
     return text8(octets) if clear is None else clear
 
 
-def parameters_of(value: bytes) -> tuple[str, dict[str, str]]:
-    """Return the first word of a structured value in lower case, and its parameters by lower-case name.
+def parameters_of(value: bytes) -> tuple[str, dict[str, str], list[tuple[str, str]]]:
+    """Return the first word of a structured value in lower case, its parameters by lower-case name, and those that are
+    there once more.
 
     Octets beyond ASCII come as Latin-1, so that nothing is lost before a charset is known.
     """
-    text = value.decode("latin-1")
+    text = value.decode("latin-1").replace("\t", " ")
     word, semicolon, _ = text.partition(";")
     parameters: dict[str, str] = {}
+    again: list[tuple[str, str]] = []
     if semicolon:
         for name, quoted, plain in _PARAMETER.findall(text, len(word)):
             if "\\" in quoted:
                 quoted = _QUOTED.sub(r"\1", quoted)
-            parameters.setdefault(name.lower(), quoted or plain.strip())
-    return word.partition("(")[0].strip().lower(), parameters
+            key, said = name.lower(), quoted or plain.strip()
+            if parameters.setdefault(key, said) != said:
+                again.append((key, said))
+    return word.partition("(")[0].strip().lower(), parameters, again
+
+
+def names_in(parameters: Mapping[str, str], name: str) -> list[str]:
+    """Return what a parameter says in each of its two spellings, plain and that of RFC 2231."""
+    plain = [meaning(parameters[name].encode("latin-1"))] if name in parameters else []
+    if any(f"{name}*{end}" in parameters for end in ("", "0", "0*")):
+        plain.append(parameter({key: value for key, value in parameters.items() if key != name}, name))
+    return plain
 
 
 def moment(value: bytes | None) -> int | None:

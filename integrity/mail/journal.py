@@ -23,6 +23,10 @@ __all__ = ["Journalled", "unwrapped"]
 
 _LINE = re.compile(r"(sender|on-behalf-of|subject|message-id|recipient|to|cc|bcc)[ \t]*:(.*)", re.IGNORECASE)
 _RECIPIENTS = frozenset(("recipient", "to", "cc", "bcc"))
+#: More parts than this no report has.
+_LEAVES = 10
+#: What is said of the mail inside, which is not looked into here.
+_INSIDE = "nested more than 1 deep"
 _LONGEST_REPORT = 4 * 2**20
 
 
@@ -34,11 +38,13 @@ class Journalled:
         data: The octets of the original mail.
         sender: Who sent it, by the envelope; ``None`` where there is no report.
         recipients: Who was to get it, by the envelope, distinct; none where there is no report.
+        defects: What is wrong with the report itself, ``None`` if it is sound.
     """
 
     data: bytes | mmap.mmap
     sender: str | None
     recipients: tuple[str, ...]
+    defects: str | None = None
 
 
 def unwrapped(data: bytes | mmap.mmap) -> Journalled | None:
@@ -54,28 +60,29 @@ def unwrapped(data: bytes | mmap.mmap) -> Journalled | None:
         >>> report = b"Content-Type: multipart/mixed; boundary=b\\n\\n--b\\n\\n"
         >>> report += b"Sender: a@x\\nRecipient: b@x, Expanded: g@x\\n"
         >>> unwrapped(report + b"--b\\nContent-Type: message/rfc822\\n\\nSubject: Hello\\n\\nHi\\n\\n--b--\\n")
-        Journalled(data=b'Subject: Hello\\n\\nHi\\n', sender='a@x', recipients=('b@x',))
+        Journalled(data=b'Subject: Hello\\n\\nHi\\n', sender='a@x', recipients=('b@x',), defects=None)
     """
     octets = Octets(data)
     leaves: list[Leaf] = []
-    for part in walk(octets, Defects(), deep=1):
+    defects = Defects()
+    for part in walk(octets, defects, deep=1):
         if isinstance(part, Container) and part.kind == "message/rfc822":
             return Journalled(_span(octets, part.body, octets.size), None, ())
-        if isinstance(part, Leaf):
+        if isinstance(part, Leaf) and len(leaves) < _LEAVES:
             leaves.append(part)
-            if len(leaves) == 2:
-                break
     if len(leaves) == 1 and leaves[0].kind == "message/rfc822":
         mail = _mail(octets, leaves[0])
         return None if mail is None else Journalled(mail, None, ())
     if len(leaves) < 2 or leaves[0].kind != "text/plain" or leaves[1].kind != "message/rfc822":
         return None
+    if any(leaf.kind == "message/rfc822" for leaf in leaves[2:]):
+        return None  # of two mails nobody could say which one it reports
     report = text_of(octets, leaves[0], _LONGEST_REPORT)
     envelope = None if report is None else _envelope(report)
     if envelope is None:
         return None
     mail = _mail(octets, leaves[1])
-    return None if mail is None else Journalled(mail, *envelope)
+    return None if mail is None else Journalled(mail, *envelope, str(defects).replace(_INSIDE, "") or None)
 
 
 def _envelope(report: str) -> tuple[str, tuple[str, ...]] | None:
@@ -130,8 +137,8 @@ def _kept(pieces: Iterable[bytes]) -> bytes | mmap.mmap:
                 return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             file.seek(0)
             return file.read()
-    except OSError as error:
+    except OSError as error:  # which is also what tempfile raises where there is no folder for temporary files
         raise StoreError(
-            f"a journalled mail of more than {WINDOW:,} octets cannot be kept in {tempfile.gettempdir()}: {error}",
-            "point TMPDIR at a larger disk",
+            f"a journalled mail of more than {WINDOW:,} octets cannot be kept in a temporary file: {error}",
+            "point TMPDIR at a larger disk that can be written to",
         ) from error

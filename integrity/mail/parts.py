@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from integrity.mail.headers import LENGTH, Header, cut, parameter, parameters_of, read
+from integrity.mail.charsets import text8
+from integrity.mail.headers import LENGTH, Header, cut, names_in, parameter, parameters_of, read
 from integrity.mail.octets import Octets
 
 __all__ = ["DEEP", "Container", "Defects", "Leaf", "Message", "walk"]
@@ -26,6 +27,10 @@ _SAID = 20
 _STOP = re.compile(rb"\n(?:\r?\n|--)")
 _EMPTY = re.compile(rb"\r?\n")
 _KIND = re.compile(r"[^\s/]+/[^\s/]+")
+#: Parameters that may be written anew on the way, or whose meaning is compared.
+_TOLD = frozenset(("boundary", "charset", "name"))
+_ONCE = (b"content-type", b"content-transfer-encoding", b"content-disposition", b"content-id")
+_COMMENT = re.compile(r"\([^()]*\)")
 _PLAIN = frozenset(("", "7bit", "8bit", "binary"))
 
 
@@ -68,6 +73,7 @@ class Container:
     name: str
     attachment: bool
     body: int
+    also: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,7 @@ class Leaf:
         embedded: Whether it is in a message inside this one.
         start: Its first octet.
         end: The octet after its last.
+        also: What else its header says of it: its Content-ID, its parameters, and what is there twice.
     """
 
     path: str
@@ -95,6 +102,7 @@ class Leaf:
     embedded: bool
     start: int
     end: int
+    also: str = ""
 
 
 class _Told(NamedTuple):
@@ -106,6 +114,7 @@ class _Told(NamedTuple):
     name: str
     attachment: bool
     boundary: bytes
+    also: str
 
 
 @dataclass(slots=True)
@@ -200,7 +209,7 @@ def walk(octets: Octets, defects: Defects, deep: int = DEEP) -> Iterator[Message
             defects.say("a header line without a colon")
         yield Message(path, header, not message, start, body)
         own = _below(path, 1) if message else path
-        told = _told(header, default)
+        told = _told(header, default, defects)
         multipart, inner = told.kind.startswith("multipart/"), told.kind == "message/rfc822"
         opening = multipart and bool(told.boundary)
         if depth >= deep and (multipart or inner):
@@ -209,7 +218,7 @@ def walk(octets: Octets, defects: Defects, deep: int = DEEP) -> Iterator[Message
         elif multipart and not opening:
             defects.say("a multipart without boundary")
         elif inner and not told.encoding and hit is None:
-            yield Container(own, told.kind, told.name, told.attachment, body)
+            yield Container(own, told.kind, told.name, told.attachment, body, told.also)
             start, path, depth, message, embedded, default = body, own, depth + 1, True, True, "text/plain"
             continue
         if opening:
@@ -229,7 +238,7 @@ def walk(octets: Octets, defects: Defects, deep: int = DEEP) -> Iterator[Message
             hit = boundaries.following(hit.after)
         opened = stack[-1]
         if not opened.parts:
-            yield Container(opened.path, opened.told.kind, "", False, opened.body)
+            yield Container(opened.path, opened.told.kind, "", False, opened.body, opened.told.also)
         opened.parts += 1
         start, path, depth, message = hit.after, _below(opened.path, opened.parts), opened.depth, False
         embedded = opened.embedded
@@ -264,13 +273,14 @@ def _block(octets: Octets, start: int, boundaries: _Boundaries, defects: Defects
     return block, body, hit
 
 
-def _told(header: Header, default: str) -> _Told:
+def _told(header: Header, default: str, defects: Defects) -> _Told:
     """Return what a header says of its part."""
-    kind, charset, boundary, name, encoding, attachment = default, "", b"", "", "", False
+    kind, charset, boundary, encoding, attachment = default, "", b"", "", False
     parameters: dict[str, str] = {}
-    value = header.first(b"content-type")
+    again: list[tuple[str, str]] = []
+    value = header.mime.get(b"content-type")
     if value is not None:
-        word, parameters = parameters_of(value)
+        word, parameters, again = parameters_of(value)
         kind = word if _KIND.fullmatch(word) else "text/plain"
         if "charset" in parameters:
             charset = parameters["charset"].partition("(")[0].strip().lower()
@@ -279,25 +289,52 @@ def _told(header: Header, default: str) -> _Told:
         if kind.startswith("multipart/"):
             text = parameters.get("boundary") or parameter(parameters, "boundary")
             boundary = text.rstrip().encode("latin-1", "replace")
-    value = header.first(b"content-disposition")
+    names: list[str] = []
+    value = header.mime.get(b"content-disposition")
     if value is not None:
-        word, details = parameters_of(value)
+        word, details, twice = parameters_of(value)
         attachment = word == "attachment"
-        name = parameter(details, "filename")
-    if not name and parameters:
-        name = parameter(parameters, "name")
+        names += reversed(names_in(details, "filename"))
+        again += [pair for pair in twice if pair[0].startswith("filename")]
+    if parameters:
+        names += reversed(names_in(parameters, "name"))
+    # The spelling of RFC 2231 says what the plain one only hints at.
+    names = [name if name.isascii() else unicodedata.normalize("NFC", name) for name in names if name]
+    name = names[0] if names else ""
     value = header.first(b"content-transfer-encoding")
     if value is not None:
-        encoding = value.decode("latin-1").partition(";")[0].partition("(")[0].strip().lower()
+        encoding = _COMMENT.sub("", value.decode("latin-1")).partition(";")[0].strip(' "').lower()
         if encoding in _PLAIN:
             encoding = ""
-    if not name.isascii():
-        name = unicodedata.normalize("NFC", name)
-    return _Told(kind, charset, encoding, name, attachment or bool(name), boundary)
+    also = _also(header, parameters, again, sorted(set(names) - {name}), attachment, defects)
+    return _Told(kind, charset, encoding, name, attachment or bool(name), boundary, also)
+
+
+def _also(
+    header: Header,
+    parameters: Mapping[str, str],
+    again: list[tuple[str, str]],
+    names: list[str],
+    attachment: bool,
+    defects: Defects,
+) -> str:
+    """What a part's header says of it besides, unambiguously: other readers of the mail may go by it."""
+    said = [("attachment", "")] if attachment else []
+    said += [("content-id", text8(value)) for value in header.values.get(b"content-id", ())]
+    said += [(f";{key}", each) for key, each in sorted(parameters.items()) if key.partition("*")[0] not in _TOLD]
+    said += [("name", name) for name in names]
+    said += [(f"again ;{key}", each) for key, each in again]
+    for name in _ONCE:
+        if len(values := header.values.get(name, ())) > 1:
+            defects.say(f"{name.decode().title()} is there {len(values)} times")
+            said += [(f"again {name.decode()}", text8(value)) for value in values[1:]]
+    for key, _ in again:
+        defects.say(f"the parameter {key} is there twice")
+    return "".join(f"{len(key)}:{key}{len(each)}:{each}" for key, each in said)
 
 
 def _leaf(path: str, told: _Told, embedded: bool, start: int, end: int) -> Leaf:
-    return Leaf(path, *told[:5], embedded, start, max(start, end))
+    return Leaf(path, *told[:5], embedded, start, max(start, end), told.also)
 
 
 def _closed(opened: _Open, end: int, properly: bool, defects: Defects) -> Iterator[Leaf]:

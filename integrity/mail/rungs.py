@@ -20,7 +20,7 @@ from hashlib import sha256
 from integrity.mail.additions import Addition, without_in_header
 from integrity.mail.charsets import text8
 from integrity.mail.contents import content
-from integrity.mail.headers import MEANT, RELAXED, Header, meaning, moment
+from integrity.mail.headers import ADDRESSES, MEANT, RELAXED, Header, meaning, moment
 from integrity.mail.octets import Octets, line_ends
 from integrity.mail.parts import Container, Defects, Leaf, Message, walk
 
@@ -91,7 +91,7 @@ def climb(data: bytes | mmap.mmap, additions: Sequence[Addition] = ()) -> Rungs:
             if not held.sound:
                 defects.say(f"part {part.path} is not base64")
             added.update(dict.fromkeys(held.added))
-            tree.add(_name(part), "leaf", part.kind, part.name, held.label, str(held.size), held.sha256)
+            tree.add(_name(part), "leaf", part.kind, part.name, part.also, held.label, str(held.size), held.sha256)
         elif isinstance(part, Message):
             of = f" of {part.path}" if part.path else ""
             if top is None:
@@ -102,7 +102,7 @@ def climb(data: bytes | mmap.mmap, additions: Sequence[Addition] = ()) -> Rungs:
             if part.header.strange:
                 tree.add(f"header lines without a colon{of}", "strange", *map(text8, part.header.strange))
         else:
-            tree.add(_name(part), "container", part.kind, part.name)
+            tree.add(_name(part), "container", part.kind, part.name, part.also)
     assert top is not None, "every mail has a header block, if an empty one"
     header = top.header
     if header.empty:
@@ -175,13 +175,19 @@ def _meanings(header: Header, additions: Sequence[Addition], added: dict[str, No
         if values is None:
             continue
         name = written.decode()
-        meant = [meaning(value) for value in values]
+        meant = [_meant(written, value) for value in values]
         wanted = [addition for addition in additions if addition.to == name]
         if wanted:
             for number, value in enumerate(meant):
                 meant[number], found = without_in_header(value, wanted)
                 added.update(dict.fromkeys(found))
         yield name, meant
+
+
+def _meant(name: bytes, value: bytes) -> str:
+    if name == b"date" and (at := moment(value)) is not None:
+        return f"@{at}"  # GMT and +0000 are one moment, and so is any other zone's name for it
+    return meaning(value, name in ADDRESSES)
 
 
 def _octet_rungs(octets: Octets) -> tuple[str, str]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import mmap
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, Protocol
+from typing import IO, Any, Protocol, TypeVar
 
 from integrity.errors import StoreError
 
 __all__ = ["LARGE", "Mail", "Mailboxes", "kept", "mapped"]
 
+_T = TypeVar("_T")
 #: Octets beyond which a mail waits in a temporary file instead of in memory.
 LARGE = 4 * 2**20
 
@@ -95,20 +96,28 @@ def kept(chunks: Iterable[bytes]) -> bytes | mmap.mmap:
             break
     else:
         return held[0] if len(held) == 1 else b"".join(held)
+    with _said(_temporary) as file:
+        for piece in held:
+            _said(file.write, piece)
+        held.clear()
+        for piece in pieces:  # what cannot be read is said by whoever reads it
+            _said(file.write, piece)
+        _said(file.flush)
+        return mapped(file)
+
+
+def _temporary() -> IO[bytes]:
+    return tempfile.TemporaryFile(prefix="integrity-")
+
+
+def _said(work: Callable[..., _T], *what: Any, **how: Any) -> _T:
+    """Do something with a temporary file; that it fails must never look as if a mail were not there."""
     try:
-        with tempfile.TemporaryFile(prefix="integrity-") as file:
-            for piece in held:
-                file.write(piece)
-            held.clear()
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            return mapped(file)
+        return work(*what, **how)
     except OSError as error:
-        # What reads the pieces says in its own words what it cannot read, so this is about the writing.
         raise StoreError(
-            f"a mail of more than {LARGE:,} octets cannot be kept in {tempfile.gettempdir()}: {error}",
-            "point TMPDIR at a larger disk",
+            f"a mail of more than {LARGE:,} octets cannot be kept in a temporary file: {error}",
+            "point TMPDIR at a larger disk that can be written to",
         ) from error
 
 

@@ -50,13 +50,31 @@ def test_a_text_after_a_plain_text() -> None:
     assert climb(sent("\n-- \nThis mail is 기밀.\nno, it is not".encode()), [FOOT]).added == ()
 
 
-def test_a_text_in_a_html() -> None:
-    assert added(sent(html=b"<b>Hello</b>\r\n<p>external</p>\r\n<i>x</i>"), BANNER) == ("banner",)
+def test_a_text_at_either_end_of_a_html() -> None:
+    for html in (
+        b"<b>Hello</b>\r\n<i>x</i>\r\n<p>external</p>\r\n",
+        b"<p>external</p>\r\n<b>Hello</b>\r\n<i>x</i>",
+    ):
+        assert added(sent(html=html), BANNER) == ("banner",)
+    inside = b"<html><head><title>t</title></head><body class=x>\r\n<p>external</p>\r\n<b>Hello</b></body></html>"
+    assert climb(sent(html=inside), [BANNER]).added == ("banner",)
+
+
+@pytest.mark.parametrize(
+    ("data", "addition"),
+    [
+        (sent(html=b"Pay 1<p>external</p>00"), BANNER),
+        (sent(html=b"<b>Pay</b> 1\r\n<p>external</p>\r\n00"), BANNER),
+        (sent(b"Pay 1\r\nx--\r\nconfidential"), Addition("foot", "text/plain", "--\nconfidential")),
+    ],
+)
+def test_in_the_middle_it_might_change_what_others_say(data: bytes, addition: Addition) -> None:
+    assert climb(data, [addition]).added == ()
 
 
 def test_the_last_occurrence_is_removed() -> None:
-    twice = b"<p>external</p>\r\n<b>Hello</b>\r\n<p>external</p>\r\n<i>x</i>"
-    once = sent(html=b"<p>external</p>\r\n<b>Hello</b>\r\n<i>x</i>")
+    twice = b"<p>external</p>\r\n<b>Hello</b>\r\n<p>external</p>\r\n</body>"
+    once = sent(html=b"<p>external</p>\r\n<b>Hello</b>\r\n</body>")
     assert climb(sent(html=twice), [BANNER]).mime_sha256 == climb(once).mime_sha256
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from email.utils import parsedate_to_datetime
 
 import pytest
@@ -32,7 +33,7 @@ def test_words_mean_their_text_in_each_charset(text: str, charset: str, size: in
     written = words(text, charset.partition("*")[0], size, q).replace(b"UTF-8?", charset.encode() + b"?")
     plain = climb(b"Subject: " + text.encode() + b"\n\n") if "  " not in text else None
     other = climb(b"Subject: " + written + b"\n\n")
-    assert meaning(collapsed(written.replace(b"\r\n", b""))) == text
+    assert meaning(collapsed(written.replace(b"\r\n", b""))) == re.sub("[ \\t\\r\\n]+", " ", text).strip(" ")
     assert plain is None or plain.mime_sha256 == other.mime_sha256
 
 

@@ -68,9 +68,63 @@ def test_an_inner_multipart_may_have_the_boundary_of_the_outer() -> None:
 
 def test_an_mbox_line_before_the_header_is_skipped() -> None:
     sent = mail(b"Hello")
-    for line in (b"From kim@x Mon Mar  2 10:00:00 2026\r\n", b">From kim@x Mon\r\n"):
+    for line in (b"From kim@x Mon Mar  2 10:00:00 2026\r\n", b">From kim@x Mon 10:00 2026\r\n"):
         assert climb(line + sent).defects is None
         assert climb(line + sent).mime_sha256 == climb(sent).mime_sha256
+
+
+def test_a_first_header_that_looks_like_such_a_line_is_one() -> None:
+    honest, forged = (b"From : %b@x\nSubject: s\n\nhi\n" % who for who in (b"boss", b"evil"))
+    assert climb(honest).mime_sha256 != climb(forged).mime_sha256
+    assert climb(honest).relaxed_sha256 != climb(forged).relaxed_sha256
+    for line in (b"From nobody\n", b"From x Mon Mar  2 10:00:00 2026\n Pay 100\n"):
+        assert climb(line + honest).mime_sha256 != climb(honest).mime_sha256
+        assert climb(line + honest).defects == "a header line without a colon"
+
+
+SAID_TWICE = [
+    (b'Content-Type: message/external-body; URL="http://good"', b'Content-Type: message/external-body; URL="http://evil"'),
+    (b"Content-Type: image/png\nContent-ID: <1>", b"Content-Type: image/png\nContent-ID: <2>"),
+    (b"Content-Type: text/calendar; method=REQUEST", b"Content-Type: text/calendar; method=CANCEL"),
+    (b"Content-Type: text/plain; format=flowed; delsp=yes", b"Content-Type: text/plain"),
+    (
+        b"Content-Type: application/pdf; name=a.pdf\nContent-Disposition: attachment; filename=a.pdf",
+        b"Content-Type: application/pdf; name=a.exe\nContent-Disposition: attachment; filename=a.pdf",
+    ),
+    (
+        b"Content-Disposition: attachment; filename=a.pdf; filename*=utf-8''b.pdf",
+        b"Content-Disposition: attachment; filename=c.pdf; filename*=utf-8''b.pdf",
+    ),
+    (
+        b"Content-Disposition: attachment; filename=a.pdf",
+        b"Content-Disposition: attachment; filename=a.pdf; filename=b.exe",
+    ),
+    (b"Content-Type: text/plain", b"Content-Type: text/plain\nContent-Type: text/html"),
+    (b"Content-Type: text/plain", b"Content-Type: text/plain\nContent-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: base64"),
+    (b"Content-Disposition: inline; filename=a.pdf", b"Content-Disposition: attachment; filename=a.pdf"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("honest", "forged"), SAID_TWICE)
+def test_what_another_reader_might_go_by_is_compared(honest: bytes, forged: bytes) -> None:
+    one, other = (climb(b"Subject: s\nMIME-Version: 1.0\n" + header + b"\n\nhi\n") for header in (honest, forged))
+    assert one.mime_sha256 != other.mime_sha256
+    assert one.mime_tree != other.mime_tree
+
+
+def test_two_boundaries_are_a_defect_and_compared() -> None:
+    body = b"\n\n--a\n\none\n--a--\n--b\n\ntwo\n--b--\n"
+    one, other = (
+        climb(b"Content-Type: multipart/mixed; boundary=a; boundary=" + second + body) for second in (b"b", b"a")
+    )
+    assert one.defects == "the parameter boundary is there twice"
+    assert one.mime_sha256 != other.mime_sha256
+
+
+def test_a_boundary_with_two_blanks() -> None:
+    mail_ = b'Content-Type: multipart/mixed; boundary="a  b"\n\n--a  b\n\none\n--a  b--\n'
+    assert climb(mail_).defects is None
+    assert climb(mail_).mime_sha256 == climb(mail_.replace(b"a  b", b"c")).mime_sha256
 
 
 BOUND = b'Content-Type: multipart/mixed; boundary="b"\r\n'

@@ -165,9 +165,8 @@ def test_a_changed_header_is_named(name: str, value: bytes) -> None:
 
 
 def test_facts_of_a_header() -> None:
-    rungs = climb(
-        mail(b"Hello", b"Delivered-To: <a@x>", b"X-Original-To: b@x, <a@x>", b"Cc: nobody@x", b"Envelope-To: \r\n c@x")
-    )
+    traced = b"Delivered-To: <a@x>\r\nX-Original-To: b@x, <a@x>\r\nEnvelope-To: \r\n c@x\r\n"
+    rungs = climb(traced + mail(b"Hello", b"Cc: nobody@x", b"Delivered-To: written-by-the-sender@x"))
     assert rungs.message_id == "<1@example.com>"
     assert rungs.sent_at == 1772413200000000
     assert rungs.received_at == 1772413205000000
