@@ -36,6 +36,7 @@ class Compared:
         destination: The destination's.
         exclusions: Side and name to how many items were left out.
         hows: How the source and the destination were read, in words.
+        elsewhere: How many items of the destination are nowhere in the source, and of no time within the run's bounds.
         rungs: How many matched pairs reached each rung of the contract's ladder at best.
     """
 
@@ -45,6 +46,7 @@ class Compared:
     destination: ControlTotals
     exclusions: dict[tuple[str, str], int]
     hows: tuple[str, ...] = ()
+    elsewhere: int = 0
     rungs: dict[str, int] = field(default_factory=dict)
 
 

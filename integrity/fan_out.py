@@ -23,6 +23,11 @@ from integrity.stores.base import DefectiveStore, LaggingStore, Span, Store, Typ
 
 __all__ = ["FannedOut", "Members"]
 
+#: Rows in one batch, however many members a group has.
+_ROWS = 65_536
+
+#: No store can have a column of this name that a contract asks for.
+_VIA = "__via"
 #: Since when until when, in microseconds since the epoch; ``None`` is open.
 _Span = tuple[int | None, int | None]
 _Bounds = Mapping[str, Sequence[tuple[str, _Span]]]
@@ -182,6 +187,11 @@ class FannedOut:
     def lag(self) -> dt.timedelta:
         return self._store.lag if isinstance(self._store, LaggingStore) else dt.timedelta(0)
 
+    @property
+    def via(self) -> str:
+        """The column that says by which address a row came to its place: two of one row are two items."""
+        return _VIA
+
     def columns(self) -> Sequence[str]:
         return self._store.columns()
 
@@ -191,8 +201,10 @@ class FannedOut:
 
     def stream(self, columns: Sequence[str], span: Span | None = None) -> Iterator[pa.RecordBatch]:
         """Yield every row once for each of its places, in the column of places."""
-        when = [self._when] if self._when is not None and self._when not in columns else []
-        for batch in self._store.stream([*columns, *when], span):
+        held = [name for name in columns if name != _VIA]
+        when = [self._when] if self._when is not None and self._when not in held else []
+        place = [self._place] if _VIA in columns and self._place not in held else []
+        for batch in self._store.stream([*held, *when, *place], span):
             yield from self._expanded(batch, columns)
 
     def _expanded(self, batch: pa.RecordBatch, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -202,20 +214,31 @@ class FannedOut:
             return
         rows: list[int] = []
         places: list[str | None] = []
+        vias: list[str | None] = []
+
+        def cut() -> pa.RecordBatch:
+            taken = pa.array(rows, pa.int64())
+            own = {self._place: places, _VIA: vias}
+            arrays = [
+                pa.array(own[name], pa.string()) if name in own else by_name[name].take(taken) for name in columns
+            ]
+            return pa.RecordBatch.from_arrays(arrays, names=list(columns))
+
         for row, (addresses, at) in enumerate(
             zip(self._addresses(by_name[self._place]), self._moments(by_name), strict=True)
         ):
-            reached: dict[str | None, None] = {}
+            reached: dict[str | None, str | None] = {}
             for address in addresses:
                 for place in [None] if address is None else self._members.places(address, at):
-                    reached[place] = None
+                    reached.setdefault(place, address)
             rows += [row] * len(reached)
             places += reached
-        taken = pa.array(rows, pa.int64())
-        arrays = [
-            pa.array(places, pa.string()) if name == self._place else by_name[name].take(taken) for name in columns
-        ]
-        yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
+            vias += reached.values()
+            if len(rows) >= _ROWS:
+                yield cut()
+                rows, places, vias = [], [], []
+        if rows:
+            yield cut()
 
     def _addresses(self, values: pa.Array[Any]) -> list[list[str | None]]:
         if not (pa.types.is_list(values.type) or pa.types.is_large_list(values.type)):

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from integrity import canonical
-from integrity.rows import DEFECTS, Chunk, Slice
+from integrity.rows import DEFECTS, VIA, Chunk, Slice
 from integrity.sides import Side
 from integrity.stores.base import Pushed, SearchableStore, Span
 from integrity.totals import BATCH
@@ -83,7 +83,8 @@ class Reader(Side):
     def asked(self) -> list[str]:
         """The columns that are asked of the store, by its own names."""
         names = [self.theirs(name) for name in self.needed if name not in self.absent]
-        return list(dict.fromkeys(names if self.defects is None else [*names, self.defects]))
+        own = [name for name in (self.defects, self.via) if name is not None]
+        return list(dict.fromkeys([*names, *own]))
 
     def framed(
         self,
@@ -116,8 +117,9 @@ class Reader(Side):
                 else canonical.flat(by_name[self.theirs(ours)])
                 for ours in columns
             }
-            if self.defects is not None:
-                arrays[DEFECTS] = canonical.flat(by_name[self.defects])
+            for kept, theirs in ((DEFECTS, self.defects), (VIA, self.via)):
+                if theirs is not None:
+                    arrays[kept] = canonical.flat(by_name[theirs])
             chunk = Chunk(self, arrays, columns)
             frame = chunk.frame(wanted, excluded)
             if frame is not None and frame.height:

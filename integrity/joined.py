@@ -20,6 +20,7 @@ from integrity.items import Reader
 from integrity.matching import items_of, rungs, tell
 from integrity.outcomes import Outcomes
 from integrity.passes import again, newest, whole
+from integrity.rows import VIA
 from integrity.search import Found, Progress, at_once
 from integrity.spool import KEY, Log, Spool, together
 from integrity.totals import BATCH, ControlTotals, Tally, add_frames
@@ -69,12 +70,17 @@ class _Match:
         #: Of the rows that were read, and of those that were matched: in the end they must agree.
         self.read, self.tallies = Tally(contract), (Tally(contract), Tally(contract))
         self.counts: list[pl.DataFrame] = []
+        #: Items of the destination that are nowhere in the source, and were processed outside of the run's bounds.
+        self.elsewhere = 0
         self.rungs: Counter[str] = Counter()
 
     def add(self, source: pl.DataFrame, destination: pl.DataFrame, ended: pl.DataFrame) -> None:
         """Match all rows of some identities."""
         case = self.case
         source, destination = self._settled(self._merged(source), 0), self._settled(destination, 1)
+        if not case.contract.carried:
+            others = destination.filter(~pl.col("__scope"))
+            self.elsewhere += others.join(source, on="__identity", how="anti").height
         self.read.add(source.filter("__scope"))
         items = items_of(source, destination, ended.drop(KEY), case)
         self.rungs.update(rungs(items, case.contract))
@@ -95,10 +101,13 @@ class _Match:
         # A list's address and somebody's own lead to one mailbox at the same moment. What is the same item wherever it
         # is seen has no one moment: the first one counts.
         item = ["__identity", *PRINT] if contract.distinct else ["__identity", *PRINT, "__event"]
-        source = source.sort(*item, "__event", "__changed", nulls_last=True, maintain_order=True)
+        source = source.sort(*item, "__event", "__changed", VIA, nulls_last=True, maintain_order=True)
+        if not contract.distinct:  # the second one by the same way is another item, accepted in the same moment
+            source = source.with_columns(pl.int_range(pl.len()).over([*item, VIA]).alias("__nth"))
+            item = [*item, "__nth"]
         first = pl.int_range(pl.len()).over(item) == 0
         named = pl.col("__invalid").is_null()  # else nobody knows whether it is the same
-        marked = source.with_columns((first | ~named).alias("__first"))
+        marked = source.with_columns((first | ~named).alias("__first")).drop("__nth", strict=False)
         self.left[0].left_out(MERGED, marked.filter(~pl.col("__first") & pl.col("__inside")))
         return marked.filter("__first").drop("__first")
 
@@ -149,6 +158,7 @@ class _Match:
         found = Found(counts, frames[0], frames[1], histogram)
         compared = assemble(totals, empty, None, found, empty, (), case, (source.how, destination.how))
         compared.rungs.update(self.rungs)
+        compared.elsewhere = self.elsewhere
         return compared
 
 

@@ -140,32 +140,33 @@ def _paired(source: pl.DataFrame, destination: pl.DataFrame, outcomes: pl.DataFr
 
 def _dated(items: pl.DataFrame, source: pl.DataFrame, case: Case) -> pl.DataFrame:
     """Give the destination's rows, which do not tell the event time, what the source says of their identity."""
-    said = [BATCH, "__event", "__scope", "__open"]
-    first = source.sort("__scope", "__event", descending=[True, False], nulls_last=True, maintain_order=True)
-    home = first.group_by("__identity", maintain_order=True).agg(pl.col(name).first() for name in said)
-    home = home.rename({name: f"home.{name}" for name in said})
+    said = (BATCH, "__event", "__scope", "__open")
+    home = source.sort("__scope", "__event", descending=[True, False], nulls_last=True, maintain_order=True)
+    first = home.group_by("__identity", maintain_order=True).agg(
+        pl.col(name).first().alias(f"home.{name}") for name in said
+    )
     here, known = pl.col("has_destination"), pl.col("in_source_copies").is_not_null()
     # A clock that is ahead does not keep an item from being judged.
-    processed = pl.when(here & ~known & (pl.col("d.__processed") < case.horizon)).then(pl.col("d.__processed"))
+    alone = here & ~pl.col("has_source")
+    processed = pl.when(alone & (pl.col("d.__processed") < case.horizon)).then(pl.col("d.__processed"))
     window = case.contract.window
     assert window is not None
     ends = processed.map_elements(window.end_of, return_dtype=pl.Int64, skip_nulls=True)
-    # Nobody knows when an item without a source happened: it is judged when what was processed with it is.
-    alone = {
-        BATCH: pl.lit(None, pl.Int64),
-        "__event": pl.lit(None, pl.Int64),
-        "__scope": pl.col("d.__scope"),
-        "__open": (ends + case.contract.grace > case.as_of).fill_null(False),
+    # Nobody knows when an item that found no partner was meant to be: it is judged when what was processed with it is.
+    # What is left over of a known identity is filed where the first of that identity is, and shares its time if it has
+    # none of its own.
+    timeless = known & processed.is_null()
+    without = {
+        BATCH: pl.when(known).then(pl.col(f"home.{BATCH}")),
+        "__event": pl.when(known).then(pl.col("home.__event")),
+        "__scope": pl.when(timeless).then(pl.col("home.__scope")).otherwise(pl.col("d.__scope")),
+        "__open": pl.when(timeless)
+        .then(pl.col("home.__open"))
+        .otherwise((ends + case.contract.grace > case.as_of).fill_null(False)),
     }
-    return items.join(home, on="__identity", how="left").with_columns(
-        pl.when(here & pl.col("has_source"))
-        .then(pl.col(f"s.{name}"))
-        .when(here & known)
-        .then(pl.col(f"home.{name}"))
-        .when(here)
-        .then(alone[name])
-        .alias(f"d.{name}")
-        for name in said
+    return items.join(first, on="__identity", how="left").with_columns(
+        pl.when(here & pl.col("has_source")).then(pl.col(f"s.{name}")).when(here).then(own).alias(f"d.{name}")
+        for name, own in without.items()
     )
 
 

@@ -314,6 +314,11 @@ def _notes(
     unverified = int(judged["unverified"].sum() or 0)
     if unverified:
         notes.append(f"the content of {unverified:,} items could not be compared: a digest is missing on a side")
+    if compared.elsewhere:
+        notes.append(
+            f"{compared.elsewhere:,} items of the destination are nowhere in the source, and by their own account were "
+            "processed before or after what was asked for: a run of those days, or of all, judges them"
+        )
     carried = [name for name, column in promise.content.items() if column.carried]
     if carried:
         notes.append(f"carried, not recomputed, by the destination: {', '.join(carried)}")

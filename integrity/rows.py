@@ -22,7 +22,7 @@ from integrity.sides import Side
 from integrity.spool import KEY, Sieve
 from integrity.totals import BATCH
 
-__all__ = ["CONTENT", "DEFECTS", "DETAIL", "EVENT", "RUNG", "Chunk", "Slice"]
+__all__ = ["CONTENT", "DEFECTS", "DETAIL", "EVENT", "RUNG", "VIA", "Chunk", "Slice"]
 
 #: Prefix of the content columns' canonical values.
 CONTENT = "__c."
@@ -33,6 +33,8 @@ EVENT = "__event_text"
 _TEXT = Column(type=ColumnType.TEXT)
 #: Where a chunk keeps what the store says is wrong with its rows: no contract can name a column so.
 DEFECTS = "__defects"
+#: By which way an item came to its place, where a store says so.
+VIA = "__via"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,9 @@ class Chunk:
                 for r in contract.ladder
                 if r.column not in contract.content
             ]
+            ways = self.arrays.get(VIA)
+            nowhere = pl.Series([None], dtype=pl.String).new_from_index(0, self.height)
+            series.append((nowhere if ways is None else canonical.read(ways, _TEXT).text).alias(VIA))
             details = [column.detail for column in contract.content.values() if column.detail is not None]
             series += [self.values(name).text.alias(DETAIL + name) for name in dict.fromkeys(details)]
         return pl.DataFrame(series)

@@ -18,7 +18,7 @@ from integrity import canonical
 from integrity.columns import ClockColumn, Column, ColumnType
 from integrity.contracts import Contract, Exclusion
 from integrity.errors import StoreError, UsageError, did_you_mean
-from integrity.stores.base import DefectiveStore, Field, Store, TypedStore
+from integrity.stores.base import DefectiveStore, Field, RoutedStore, Store, TypedStore
 from integrity.totals import BATCH
 from integrity.values import EPOCH, canonical_value
 
@@ -126,6 +126,11 @@ class Side:
     def defects(self) -> str | None:
         """The column in which the store says, by its own name, what is wrong with an item."""
         return self.store.defects if isinstance(self.store, DefectiveStore) else None
+
+    @cached_property
+    def via(self) -> str | None:
+        """The column in which the store says, by its own name, by which way an item came to its place."""
+        return self.store.via if isinstance(self.store, RoutedStore) else None
 
     @cached_property
     def needed(self) -> dict[str, Column]:

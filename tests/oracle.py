@@ -498,9 +498,12 @@ class Oracle:
         for row in sorted(self.source, key=lambda row: (not row.inside, _last(row.event))):
             homes.setdefault(row.identity, row)
         if self.clock and not self.clock.carried:
-            for row in self.destination:
-                if row.identity in homes:
-                    _file(row, homes[row.identity])
+            for row in self.destination:  # what is left over is filed with the first, and judged in its own time
+                home = homes.get(row.identity)
+                if home is not None and row.closes is None:
+                    _file(row, home)
+                elif home is not None:
+                    row.batch = home.batch
         for item in self._matched():
             if self.clock and not self.clock.carried and item.source is not None and item.destination is not None:
                 _file(item.destination, item.source)

@@ -190,8 +190,8 @@ def test_a_draft_for_two_mailboxes_is_the_contract_that_there_is(tmp_path: Path)
 def gateway(path: Path, mails: Mapping[tuple[str, ...], bytes]) -> Path:
     """A journal of the accepting server: when and for whom it took each mail, at 09:00:00 and each second after."""
     stamped = [
-        b"Received: from x by gate; Mon, 2 Mar 2026 00:00:%02d +0000\n" % second
-        + b"".join(b"X-Original-To: %b\n" % address.encode() for address in addresses)
+        b"".join(b"X-Original-To: %b\n" % address.encode() for address in addresses)
+        + b"Received: from x by gate; Mon, 2 Mar 2026 00:00:%02d +0000\n" % second
         + octets
         for second, (addresses, octets) in enumerate(mails.items())
     ]

@@ -25,6 +25,7 @@ __all__ = [
     "Pushed",
     "Question",
     "RelievedStore",
+    "RoutedStore",
     "SearchableStore",
     "Span",
     "Store",
@@ -117,6 +118,16 @@ class RelievedStore(Protocol):
 
     def without(self, additions: Sequence[Addition]) -> Store:
         """Return the same items; what is found of these additions is taken away, and counted in its remarks."""
+        ...
+
+
+@runtime_checkable
+class RoutedStore(Protocol):
+    """A store whose items come to their places by different ways."""
+
+    @property
+    def via(self) -> str:
+        """The column that says by which way. Two rows of an item by one way are two; by two ways they may be one."""
         ...
 
 

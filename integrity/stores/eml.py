@@ -23,7 +23,7 @@ class EmlFiles:
     """
 
     def __init__(self, where: str) -> None:
-        self._root = Path(where).expanduser()
+        self._root = Path(where)
         self.name = f"eml files in {self._root.name!r}"
         self.location = f"eml:{self._root.absolute()}"
         self.remarks: Sequence[str] = ()

@@ -8,6 +8,7 @@ wrote down as recipients), and that each is a report in which the real one is wr
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 import pyarrow as pa
@@ -38,7 +40,8 @@ _MOMENT: Final = pa.timestamp("us", "UTC")
 #: - the ladder: ``raw_sha256``, ``crlf_sha256``, ``relaxed_sha256``, ``mime_sha256``; and ``mime_tree``, which names
 #:   the headers and parts that the last one is made of, each with a digest.
 #: - ``accepted_at``: what the topmost Received header says, else the store. ``delivered_at``: what the store says (the
-#:   name of a Maildir's file, the From line of an mbox), else the topmost Received header. Both are times of servers.
+#:   name of a Maildir's file, the From line of an mbox), and with ``?delivered=received`` else the topmost Received
+#:   header. Both are times of servers.
 #:   ``sent_at`` is the Date header, and ``internal_date`` what IMAP calls so: clients choose these.
 #: - ``defects``: what is wrong with it, in words. Such a mail is invalid, and has digests all the same.
 _COLUMNS: Final[dict[str, pa.DataType]] = {
@@ -71,11 +74,13 @@ class _Options:
         mailbox: Whose they all are; ``None``: as ``by`` says.
         by: ``"place"``, or ``"envelope"``.
         unwrap: ``"journal"``, if each is a journal report.
+        delivered: ``"received"``, if the server that holds them stamps a Received header when it delivers.
     """
 
     mailbox: str | None = None
     by: str = "place"
     unwrap: str | None = None
+    delivered: str | None = None
 
 
 class MailStore:
@@ -156,6 +161,8 @@ class MailStore:
             report = unwrapped(mail.data)
             if report is None:
                 defects.append("not a journal report")
+            elif report.defects is not None:
+                defects.append(f"the report: {report.defects}")
         rungs = climb(mail.data if report is None else report.data, self._additions)
         self._found.update(rungs.added)
         if rungs.defects is not None:
@@ -175,9 +182,16 @@ class MailStore:
             "size_bytes": rungs.size,
             "sent_at": rungs.sent_at,
             "accepted_at": mail.stored_at if received is None else received,
-            "delivered_at": received if mail.stored_at is None else mail.stored_at,
+            "delivered_at": self._delivered(mail, received),
             "defects": "; ".join(defects) or None,
         }
+
+    def _delivered(self, mail: Mail, received: int | None) -> int | None:
+        # A server that stamps nothing when it delivers leaves the Received header of the one before it on top: taken
+        # for the moment of delivery, it would make every mail punctual.
+        if mail.stored_at is not None or self._options.delivered is None:
+            return mail.stored_at
+        return received
 
     def _whose(self, row: Mapping[str, Any], recipients: Sequence[str]) -> Any:
         if self._options.by == "place":
@@ -214,8 +228,15 @@ def _mbox(where: str, options: Mapping[str, str]) -> Mailboxes:
     form = options.get("format", "mboxrd")
     if form not in FORMATS:
         raise UsageError(f"there is no mbox format {form!r}", did_you_mean(form, FORMATS))
-    _none({name: value for name, value in options.items() if name != "format"}, "mbox", "format")
-    return Mboxes(where, form)
+    zone = options.get("timezone")
+    if zone is not None:
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise UsageError(f"there is no time zone {zone!r}", "use an IANA name such as Asia/Seoul or UTC") from None
+    known = ("format", "timezone")
+    _none({name: value for name, value in options.items() if name not in known}, "mbox", *known)
+    return Mboxes(where, form, zone)
 
 
 def _eml(where: str, options: Mapping[str, str]) -> Mailboxes:
@@ -242,7 +263,7 @@ def mail_store(url: str) -> MailStore:
     """
     scheme, _, rest = url.partition(":")
     if scheme in _PLACES:
-        parted = re.fullmatch(r"(?s)(.*?)(?:\?((?:[a-z]+=[^?&]*)(?:&[a-z]+=[^?&]*)*))?", rest)
+        parted = re.fullmatch(r"(?s)(.*?)(?:\?((?:[A-Za-z]+=[^?&]*)(?:&[A-Za-z]+=[^?&]*)*))?", rest)
         assert parted is not None
         where = parted[1]
         if where.startswith("//"):  # maildir:///var/mail, as people write URLs
@@ -250,7 +271,10 @@ def mail_store(url: str) -> MailStore:
         if not where:
             raise StoreError(f"{url!r} names no place", f"write for example {scheme}:/var/mail/acme")
         options, others = _options(parted[2] or "")
-        return MailStore(_PLACES[scheme](where, others), options)
+        try:
+            return MailStore(_PLACES[scheme](os.path.expanduser(where), others), options)
+        except OSError as error:  # a path that no system could have
+            raise StoreError(f"{where[:200]!r} is no path: {error.strerror}", "write the path of your mails") from error
     from integrity.stores.imap import ImapMailboxes
 
     before, query, after = re.fullmatch(r"(?s)([^?#]*)(?:\?([^#]*))?(#.*)?", url).groups()  # type: ignore[union-attr]
@@ -261,19 +285,29 @@ def mail_store(url: str) -> MailStore:
 
 def _options(query: str) -> tuple[_Options, dict[str, str]]:
     """Split what is asked of every kind of mailbox from what only one knows."""
-    given = dict(parse_qsl(query, keep_blank_values=True))
+    pairs = parse_qsl(query, keep_blank_values=True)
+    given = dict(pairs)
+    for name, value in pairs:
+        if given[name] != value:
+            raise UsageError(f"the option {name} is there twice", "leave one of them out")
     mailbox, by, unwrap = given.pop("mailbox", None), given.pop("by", "place"), given.pop("unwrap", None)
+    delivered = given.pop("delivered", None)
     if by not in _BY:
         raise UsageError(f"mails cannot be told by {by!r}", did_you_mean(by, _BY))
     if unwrap is not None and unwrap not in _UNWRAP:
         raise UsageError(f"{unwrap!r} cannot be unwrapped", did_you_mean(unwrap, _UNWRAP))
-    if mailbox is not None and (by == "envelope" or not mailbox):
+    if mailbox == "":
+        raise UsageError("mailbox= names nobody", "write for example mailbox=kim")
+    if delivered not in (None, "received"):
+        raise UsageError(f"there is no moment of delivery {delivered!r}", "write delivered=received, or leave it out")
+    if mailbox is not None and by == "envelope":
         raise UsageError("mails are either of one mailbox or of those whom the envelope names", "leave one of them out")
-    return _Options(mailbox, by, unwrap), given
+    return _Options(mailbox, by, unwrap, delivered), given
 
 
 def _none(options: Mapping[str, str], scheme: str, *known: str) -> None:
     for name in options:
         raise UsageError(
-            f"a {scheme}: URL has no option {name!r}", did_you_mean(name, ["mailbox", "by", "unwrap", *known])
+            f"a {scheme}: URL has no option {name!r}",
+            did_you_mean(name, ["mailbox", "by", "unwrap", "delivered", *known]),
         )

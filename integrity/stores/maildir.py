@@ -12,8 +12,10 @@ import base64
 import binascii
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from integrity.errors import StoreError
 from integrity.stores.mailboxes import LARGE, Mail, kept
@@ -21,6 +23,7 @@ from integrity.stores.mailboxes import LARGE, Mail, kept
 __all__ = ["Maildirs", "folder_name", "read_mail"]
 
 _OF_A_MAILBOX = ("new", "cur")
+_PARTS = (*_OF_A_MAILBOX, "tmp")
 #: The last part of a path that says what lies there, and not whose it is.
 _COMMON = ("maildir", ".maildir", "mail")
 _STAMP = re.compile(r"(\d{9,11})\.(?:[^,:]*?M(\d{1,6})(?!\d))?")
@@ -36,7 +39,7 @@ class Maildirs:
     """
 
     def __init__(self, where: str) -> None:
-        self._root = Path(where).expanduser()
+        self._root = Path(where)
         self.name = f"maildir {self._root.name or where!r}"
         self.location = f"maildir:{self._root.absolute()}"
         self.remarks: Sequence[str] = ()
@@ -45,27 +48,23 @@ class Maildirs:
         if not self._root.is_dir():
             what = "a file, not a folder" if self._root.exists() else "not there"
             raise StoreError(f"{self._root} is {what}", "name a folder that is or holds Maildirs")
-        if next(self._found([]), None) is None:
+        if next(self._found(_Left()), None) is None:
             raise StoreError(
                 f"{self._root} holds no Maildir (a folder with cur and new in it)", "name the folder of the mailboxes"
             )
 
     def mails(self) -> Iterator[Mail]:
-        links: list[str] = []
-        gone = 0
-        for mailbox, folder, path in self._found(links):
-            for entry in self._listed(path, links):
+        left = _Left()
+        for mailbox, folder, path in self._found(left):
+            for entry in self._listed(path, left):
                 mail = self._read(mailbox, folder, path, entry)
                 if mail is None:
-                    gone += 1
+                    left.gone += 1
                 else:
                     yield mail
-        remarks = [f"{len(links):,} links were not followed, the first one {links[0]}"] if links else []
-        if gone:
-            remarks.append(f"{gone:,} mails were removed while they were read")
-        self.remarks = remarks
+        self.remarks = left.remarks()
 
-    def _found(self, links: list[str]) -> Iterator[tuple[str, str, Path]]:
+    def _found(self, left: _Left) -> Iterator[tuple[str, str, Path]]:
         """Yield mailbox, folder and path of each Maildir, in the order of their paths."""
         waiting: list[tuple[Path, Path | None]] = [(self._root, None)]
         while waiting:
@@ -75,20 +74,22 @@ class Maildirs:
                     inside = sorted(entries, key=lambda entry: entry.name, reverse=True)
             except OSError as error:
                 raise StoreError(f"{path} cannot be read: {error.strerror}", "look at its permissions") from error
-            folders = [entry for entry in inside if entry.is_dir(follow_symlinks=False)]
-            names = {entry.name for entry in folders}
-            own = any(name in names for name in _OF_A_MAILBOX)
+            folders = {entry.name: entry for entry in inside if entry.is_dir(follow_symlinks=False)}
+            left.links += [entry.path for entry in inside if entry.is_symlink() and entry.is_dir()]
+            own = _is_maildir(folders)
             if own:
-                mailbox = mailbox or path
+                if mailbox is None:
+                    mailbox = path
+                    left.named(self._whose(path), path)
                 yield self._whose(mailbox), folder_name(path.relative_to(mailbox)), path
-            links += [entry.path for entry in inside if entry.is_symlink() and entry.is_dir()]
-            # Hidden folders are parts of a mailbox, or nothing of ours.
-            waiting += [
-                (path / entry.name, mailbox)
-                for entry in folders
-                if not (own and entry.name in ("cur", "new", "tmp"))
-                and (mailbox or not entry.name.startswith(".") or entry.name.casefold() in _COMMON)
-            ]
+            for name, entry in folders.items():
+                if name in _PARTS and own:
+                    continue
+                # Hidden folders are parts of a mailbox. Outside of one nobody said that they hold mail.
+                if mailbox is None and name.startswith(".") and name.casefold() not in _COMMON:
+                    left.hidden.append(entry.path)
+                else:
+                    waiting.append((path / name, mailbox))
 
     def _whose(self, mailbox: Path) -> str:
         parts = list(mailbox.relative_to(self._root).parts)
@@ -99,41 +100,89 @@ class Maildirs:
             parts = [root.parent.name if root.name.casefold() in _COMMON else root.name]
         return "/".join(parts).encode(errors="backslashreplace").decode()
 
-    def _listed(self, path: Path, links: list[str]) -> list[str]:
-        """The mails of one folder, each once, by their unique names: the path of each below the folder."""
-        found: dict[str, str] = {}
+    def _listed(self, path: Path, left: _Left) -> list[_Entry]:
+        """The mails of one folder, each once: two files of one unique name are two mails, unless they are one file."""
+        found: dict[tuple[str, int], _Entry] = {}
         for part in _OF_A_MAILBOX:  # in this order: what moves meanwhile moves from new to cur
             try:
                 with os.scandir(path / part) as entries:
                     for entry in entries:
                         if entry.is_symlink():
-                            links.append(entry.path)
-                        elif not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
-                            found[_unique(entry.name)] = f"{part}/{entry.name}"
+                            left.links.append(entry.path)
+                        elif entry.name.startswith("."):
+                            continue  # what servers keep there for themselves
+                        elif not entry.is_file(follow_symlinks=False):
+                            left.strange.append(entry.path)
+                        else:
+                            key = _unique(entry.name), entry.inode()
+                            found[key] = _Entry(*key, f"{part}/{entry.name}")
             except FileNotFoundError:
                 continue
             except OSError as error:
                 raise StoreError(
                     f"{path / part} cannot be read: {error.strerror}", "look at its permissions"
                 ) from error
-        return [found[name] for name in sorted(found)]
+        return [found[key] for key in sorted(found)]
 
-    def _read(self, mailbox: str, folder: str, path: Path, listed: str) -> Mail | None:
-        where = str((path / listed).relative_to(self._root))
-        stamp = _STAMP.match(_unique(os.path.basename(listed)))
+    def _read(self, mailbox: str, folder: str, path: Path, entry: _Entry) -> Mail | None:
+        where = str((path / entry.listed).relative_to(self._root))
+        stamp = _STAMP.match(entry.unique)
         stored = int(stamp[1]) * 1_000_000 + int(stamp[2] or 0) if stamp else None
         for _ in range(3):
             try:
-                return read_mail(path / listed, mailbox, folder, where, stored)
+                return read_mail(path / entry.listed, mailbox, folder, where, stored)
             except FileNotFoundError:  # a client read it meanwhile, and so its flags and its name changed
-                renamed = self._listed(path, [])
-                again = [
-                    name for name in renamed if _unique(os.path.basename(name)) == _unique(os.path.basename(listed))
-                ]
+                again = [each for each in self._listed(path, _Left()) if each[:2] == entry[:2]]
                 if not again:
                     return None
-                listed = again[0]
+                entry = again[0]
         return Mail(b"", mailbox, folder, where, stored, gone="it was renamed each time that it was to be read")
+
+
+class _Entry(NamedTuple):
+    """A file that is a mail: its unique name, which file it is, and its path below the folder when it was listed."""
+
+    unique: str
+    inode: int
+    listed: str
+
+
+@dataclass
+class _Left:
+    """What a pass did not read, for its remarks."""
+
+    links: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+    strange: list[str] = field(default_factory=list)
+    alike: list[str] = field(default_factory=list)
+    gone: int = 0
+    _names: dict[str, Path] = field(default_factory=dict)
+
+    def named(self, mailbox: str, path: Path) -> None:
+        """A mailbox is called so; two that a contract may take for one are said."""
+        if self._names.setdefault(mailbox.casefold(), path) != path:
+            self.alike.append(str(path))
+
+    def remarks(self) -> list[str]:
+        said = {
+            "links were not followed": self.links,
+            "hidden folders were left out": self.hidden,
+            "things among the mails are no files, and were left out": self.strange,
+            "mailboxes are called like another one": self.alike,
+        }
+        remarks = [f"{len(paths):,} {what}, the first one {paths[0]}" for what, paths in said.items() if paths]
+        return remarks + ([f"{self.gone:,} mails were removed while they were read"] if self.gone else [])
+
+
+def _is_maildir(folders: Mapping[str, os.DirEntry[str]]) -> bool:
+    """Whether these folders make a Maildir: backups leave empty parts out, and anybody may make an empty cur."""
+    there = [folders[name] for name in _PARTS if name in folders]
+    return len(there) > 1 or any(map(_holds, there))
+
+
+def _holds(folder: os.DirEntry[str]) -> bool:
+    with os.scandir(folder.path) as entries:
+        return next(entries, None) is not None
 
 
 def _unique(name: str) -> str:
@@ -148,13 +197,16 @@ def read_mail(path: Path, mailbox: str, folder: str, where: str, stored_at: int 
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        return Mail(b"", mailbox, folder, where, stored_at, gone=f"cannot be read: {error.strerror}")
+    try:
         with open(descriptor, "rb", buffering=0) as file:
             size = os.fstat(descriptor).st_size
             data = file.readall() if size <= LARGE else kept(iter(lambda: file.read(1 << 20), b""))
             # Octets that came while they were read may be half a mail.
             whole = len(data) == size == os.fstat(descriptor).st_size
-    except FileNotFoundError:
-        raise
     except OSError as error:
         return Mail(b"", mailbox, folder, where, stored_at, gone=f"cannot be read: {error.strerror}")
     gone = None if whole else "it changed while it was read"

@@ -7,12 +7,13 @@ so that a line that was ``>From`` from the first cannot be told from one that wa
 
 from __future__ import annotations
 
-import calendar
+import datetime as dt
 import email.utils
 import glob
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
@@ -28,6 +29,8 @@ _SUFFIXES = (".mbox", ".mbx", ".mbox.gz", ".mbx.gz", ".mbox.zst", ".mbx.zst")
 _FROM = rb"From [^\r\n]{0,400}?\d\d?:\d\d[^\r\n]{0,400}(?:\r?\n|\Z)"
 _FIRST = re.compile(_FROM)
 _NEXT = re.compile(rb"\n\r?\n(" + _FROM + rb")")
+_ZONE = re.compile(rb" (?:[+-]\d{4}|GMT|UTC|UT)\b")
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _CHUNK = 1 << 20
 #: A separator that is cut by the end of a chunk is shorter than this.
 _HELD = 1024
@@ -38,15 +41,17 @@ class Mboxes:
 
     Args:
         where: A file, a glob pattern, or a folder, of whose files those that end in ``.mbox`` or ``.mbx`` are read,
-            also with ``.gz`` or ``.zst``. Each is a mailbox, called by its name.
+            also with ``.gz`` or ``.zst``. Each is a mailbox, called by its path from there.
         form: ``mboxrd`` or ``mboxo``.
+        zone: Of the times in From lines, which say none themselves: by RFC 4155 they are UTC, by most servers local.
+            Left out, they are not known.
 
     Raises:
         StoreError: there is none.
     """
 
-    def __init__(self, where: str, form: str) -> None:
-        self._where, self._quoted = Path(where).expanduser(), FORMATS[form]
+    def __init__(self, where: str, form: str, zone: str | None = None) -> None:
+        self._where, self._quoted, self._zone = Path(where), FORMATS[form], zone
         self.name = f"mbox {self._where.name!r}"
         self.location = f"mbox:{self._where.absolute()}"
         self.remarks: Sequence[str] = ()
@@ -60,12 +65,24 @@ class Mboxes:
         for path in self._files():
             yield from self._read(path)
 
+    @property
+    def _base(self) -> Path:
+        """The folder from which mailboxes are called: of a pattern, the last one that it does not leave open."""
+        if self._where.is_dir():
+            return self._where
+        base = self._where.parent
+        while glob.has_magic(str(base)):
+            base = base.parent
+        return base
+
     def _files(self) -> list[Path]:
         where = self._where
         if where.is_dir():
-            found = sorted(
-                path for path in where.rglob("*") if path.name.lower().endswith(_SUFFIXES) and path.is_file()
-            )
+            files = sorted(path for path in where.rglob("*") if path.is_file())
+            found = [path for path in files if path.name.lower().endswith(_SUFFIXES)]
+            others = [path for path in files if not path.name.lower().endswith(_SUFFIXES)]
+            if others:
+                self.remarks = [f"{len(others):,} files of other names were left out, the first one {others[0]}"]
             advice = f"name one; files of a folder are read if they end in {', '.join(_SUFFIXES)}"
         elif where.exists():
             return [where]
@@ -77,7 +94,8 @@ class Mboxes:
         return found
 
     def _read(self, path: Path) -> Iterator[Mail]:
-        mailbox = re.sub(r"(?i)\.mb(o)?x$", "", re.sub(r"(?i)\.(gz|zst)$", "", path.name)) or path.name
+        below = path.relative_to(self._base).as_posix()
+        mailbox = re.sub(r"(?i)\.mb(o)?x$", "", re.sub(r"(?i)\.(gz|zst)$", "", below)) or below
         pieces = self._pieces(path)
         number = 0
         line = next(pieces, None)
@@ -85,7 +103,7 @@ class Mboxes:
             number += 1
             after: list[bytes] = []
             data = kept(self._unquoted(_of_one_mail(pieces, after)))
-            yield Mail(data, mailbox, "INBOX", f"{path.name}, mail {number}", _date_of(line))
+            yield Mail(data, mailbox, "INBOX", f"{below}, mail {number}", _date_of(line, self._zone))
             line = after[0] if after else None
 
     def _pieces(self, path: Path) -> Iterator[bytes]:
@@ -166,14 +184,20 @@ def _of_one_mail(pieces: Iterator[bytes], after: list[bytes]) -> Iterator[bytes]
             yield piece
 
 
-def _date_of(line: bytes) -> int | None:
-    """The moment in a From line, in UTC where it says no zone; ``None`` where there is none."""
+def _date_of(line: bytes, zone: str | None) -> int | None:
+    """The moment in a From line; ``None`` where there is none, or none that can be placed."""
     words = line.decode("latin-1").split()
     for first in range(1, len(words)):
         parsed = email.utils.parsedate_tz(" ".join(words[first:]))
         if parsed is not None and parsed[0] > 1900:
+            # The parser takes no zone at all for UTC, and a zone that it does not know as well.
+            own = _ZONE.search(line) is not None
+            if not own and zone is None:
+                return None
             try:
-                return (calendar.timegm((*parsed[:6], 0, 0, 0)) - (parsed[9] or 0)) * 1_000_000
+                local = dt.datetime(*parsed[:6])
+                offset = dt.timezone(dt.timedelta(seconds=parsed[9] or 0)) if own else ZoneInfo(zone or "UTC")
+                return (local.replace(tzinfo=offset) - _EPOCH) // dt.timedelta(microseconds=1)
             except (ValueError, OverflowError):
                 return None
     return None

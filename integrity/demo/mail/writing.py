@@ -78,15 +78,15 @@ def _stamped(posted: Posted) -> bytes:
     helo = posted.sender.address.partition("@")[2]
     gate = number % 2 + 1
     when = dated(posted.accepted if gate == 1 else posted.accepted.astimezone(UTC))
-    lines = [
+    if gate == 1:
+        lines = [f"X-Original-To: {address}" for address in posted.recipients]
+    else:
+        lines = ["X-Envelope-To: " + ",\n\t".join(posted.recipients)]
+    lines += [
         f"Received: from mail.{helo} (mail.{helo} [192.0.2.{number % 200}])",
         f"\tby gate{gate}.{DOMAIN} with ESMTPS id {number:08X};",
         f"\t{when}",
     ]
-    if gate == 1:
-        lines += [f"X-Original-To: {address}" for address in posted.recipients]
-    else:
-        lines += ["X-Envelope-To: " + ",\n\t".join(posted.recipients)]
     lines += [f"DKIM-Signature: v=1; a=rsa-sha256; d={helo}; s=s1;", f"\tbh={number:044d}"]
     return unfolded(line.encode() for line in lines)
 
