@@ -79,7 +79,8 @@ def side_of(
             )
         return where
     store = open_store(where)
-    if role == "destination" and promise.additions and isinstance(store, RelievedStore):
+    # From both sides: what somebody sends to a list may have come from it, and bear its mark already.
+    if promise.additions and isinstance(store, RelievedStore):
         store = store.without([Addition(each.name, each.to, each.text) for each in promise.additions])
     reader = Reader(
         promise,

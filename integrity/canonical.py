@@ -156,6 +156,11 @@ def check_readable(type_: pa.DataType, column: Column, name: str, where: str, zo
             f"column {name!r} of {where} holds naive timestamps, which are no instants",
             "say in which time zone they were written: timezone={side: 'Asia/Seoul'} or --timezone SIDE=UTC",
         )
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+        raise StoreError(
+            f"column {name!r} of {where} holds several values a row",
+            "only the source of a contract with fan_out: may do so; of mail, leave by=envelope out",
+        )
     if kind not in ("null", "mixed") and kind not in _READS[column.type]:
         raise StoreError(
             f"column {name!r} of {where} is declared {column.type.value} but holds {type_}, which never reads as that",

@@ -7,6 +7,7 @@ address stands for, since when and until when, is said by a store of members.
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,8 @@ from integrity import canonical
 from integrity.columns import Column, ColumnType
 from integrity.contracts import Contract
 from integrity.errors import StoreError, did_you_mean
-from integrity.stores.base import DefectiveStore, LaggingStore, Span, Store, TypedStore
+from integrity.mail.additions import Addition
+from integrity.stores.base import DefectiveStore, LaggingStore, RelievedStore, Span, Store, TypedStore
 
 __all__ = ["FannedOut", "Members"]
 
@@ -182,6 +184,13 @@ class FannedOut:
     @property
     def defects(self) -> str | None:
         return self._store.defects if isinstance(self._store, DefectiveStore) else None
+
+    def without(self, additions: Sequence[Addition]) -> Store:
+        """The same, of a store that can describe its items without what was added to them."""
+        relieved = copy.copy(self)
+        if isinstance(self._store, RelievedStore):
+            relieved._store = self._store.without(additions)
+        return relieved
 
     @property
     def lag(self) -> dt.timedelta:

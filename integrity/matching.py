@@ -112,17 +112,21 @@ def _copies(source: pl.DataFrame) -> pl.DataFrame:
 
 def _paired(source: pl.DataFrame, destination: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
     first = outcomes.sort("accepted", descending=True, maintain_order=True).unique("__identity", keep="first")
-    source, destination = (side.join(first, on="__identity", how="left") for side in (source, destination))
-    ended = pl.col("accepted").fill_null(False)
+    ended = outcomes.filter("accepted").group_by("__identity").agg(pl.len().cast(pl.Int64).alias("ended"))
     here = source.group_by("__identity").agg(pl.len().alias("in_source_copies"))
     there = destination.group_by("__identity").agg(pl.len().alias("in_destination_copies"))
-    s, d = _prefixed(source.filter(~ended), "s."), _prefixed(destination, "d.")
+    # An outcome accounts for one item. What became of the others of its identity it does not say.
+    every = first.join(ended, on="__identity", how="left").join(here, on="__identity", how="left")
+    every = every.with_columns((pl.col("ended") >= pl.col("in_source_copies")).fill_null(False).alias("all_ended"))
+    every = every.select("__identity", "outcome", "accepted", "ended", "all_ended")
+    source, destination = (side.join(every, on="__identity", how="left") for side in (source, destination))
+    s, d = _prefixed(source, "s."), _prefixed(destination, "d.")
     joined = _join(s, d, PRINT, _TIES)
     equal = joined.filter(pl.col("s.__scope").is_not_null() & pl.col("d.__scope").is_not_null())
     left = joined.filter(pl.col("d.__scope").is_null()).select(s.columns)
     right = joined.filter(pl.col("s.__scope").is_null()).select(d.columns)
-    rest = _join(left, right, [], [*PRINT, *_TIES])
-    ended_items = _prefixed(source.filter(ended), "s.")
+    ended_items, equal, left, freed = _accounted(equal, left, d.columns)
+    rest = _join(left, pl.concat([right, freed]), [], [*PRINT, *_TIES])
     items = pl.concat(
         [
             equal.with_columns(pl.lit(True).alias("equal")),
@@ -136,6 +140,44 @@ def _paired(source: pl.DataFrame, destination: pl.DataFrame, outcomes: pl.DataFr
         pl.col("d.__scope").is_not_null().alias("has_destination"),
     )
     return items.join(here, on="__identity", how="left").join(there, on="__identity", how="left")
+
+
+def _accounted(
+    equal: pl.DataFrame, left: pl.DataFrame, theirs: list[str]
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Take, for each accepted outcome, one item of its identity from the source: first of those that found no equal.
+
+    Returns:
+        The items that are accounted for; the pairs and the rows that are left; and the destination's rows of pairs that
+        came apart, because what ended elsewhere should not be there.
+    """
+    budget = pl.col("s.ended").fill_null(0)
+    alone = left.select(pl.col("s.__identity"), pl.lit(1, pl.Int64).alias("n")).group_by("s.__identity").agg(pl.len())
+    taken = _ranked(left) < budget
+    counted = equal.join(alone.rename({"len": "alone"}), on="s.__identity", how="left", maintain_order="left")
+    apart = _ranked(equal) < counted.select(budget - pl.col("alone").cast(pl.Int64).fill_null(0)).to_series()
+    own = list(left.columns)
+    marked = [pl.lit(True).alias("s.accepted")]
+    # Who is left over has no outcome of its own, unless it is one that the contract does not accept.
+    without = [
+        pl.when(~pl.col("s.accepted").fill_null(False)).then("s.outcome").alias("s.outcome"),
+        pl.lit(False).alias("s.accepted"),
+    ]
+    ended = pl.concat([left.filter(taken), equal.filter(apart).select(own)]).with_columns(marked)
+    return (
+        ended,
+        equal.filter(~apart).with_columns(without),
+        left.filter(~taken).with_columns(without),
+        equal.filter(apart).select(theirs),
+    )
+
+
+def _ranked(rows: pl.DataFrame) -> pl.Series:
+    """Number the rows of each identity, in the order in which copies pair off."""
+    order = [f"s.{name}" for name in ("__identity", *PRINT, *_TIES, "__copy")]
+    numbered = rows.with_row_index("__row").sort(order, nulls_last=True, maintain_order=True)
+    numbered = numbered.with_columns(pl.int_range(pl.len()).over("s.__identity").alias("__nth"))
+    return numbered.sort("__row")["__nth"].cast(pl.Int64)
 
 
 def _dated(items: pl.DataFrame, source: pl.DataFrame, case: Case) -> pl.DataFrame:
@@ -242,7 +284,7 @@ def _status(items: pl.DataFrame, case: Case) -> pl.DataFrame:
         .then(pl.lit("unsettled"))
         .when("forked")
         .then(pl.lit("copy"))
-        .when(known & ~pl.col("d.accepted").fill_null(False))
+        .when(known & ~pl.col("d.all_ended").fill_null(False))
         .then(pl.lit("duplicate"))
         .otherwise(pl.lit("extra"))
     )

@@ -338,7 +338,7 @@ def _notes(
                 held = [name for name in side.store.columns() if name not in promise.columns]
                 near = did_you_mean(evidence[0], held)
                 notes.append(f"{role} has no {', '.join(evidence)}, so content could not be compared ({near})")
-            if role == "destination" and promise.additions and not isinstance(side.store, RelievedStore):
+            if promise.additions and not isinstance(side.store, RelievedStore):
                 names = ", ".join(addition.name for addition in promise.additions)
                 notes.append(f"what the way may add ({names}) cannot be taken off what {side.store.name} holds")
             if how != "pulled":

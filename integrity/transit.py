@@ -42,7 +42,7 @@ def _target(value: object) -> str:
 
 
 class Addition(Part):
-    """Something that the way adds to an item, and that is taken away before comparing.
+    """Something that the way adds to an item, and that is taken away before comparing, wherever it is.
 
     Attributes:
         name: What it is called in the result.

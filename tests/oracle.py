@@ -320,11 +320,11 @@ class Oracle:
         self.skip, self.zones = set(skip), dict(zones or {})
         self.clock = contract.clock
         self.horizon = as_of + (self.clock.skew if self.clock else 0)
-        self.accepted = {
+        self.accepted = Counter(
             self._identity(row, "outcomes")
             for row in outcomes or ()
             if contract.outcomes and row["outcome"] in contract.outcomes.accept
-        }
+        )
         self.found = Expected()
         sides = []
         for side, rows in (("source", source), ("destination", destination)):
@@ -516,11 +516,16 @@ class Oracle:
         for row in self.destination:
             groups[row.identity][1].append(row)
         for identity, (here, there) in groups.items():
-            known = bool(here)
-            if identity in self.accepted:
-                yield from (Item("accounted", row, None) for row in here)
-                here, known = [], False
+            ended = self.accepted[identity]  # each outcome accounts for one item
+            known = bool(here) and len(here) > ended
             equal, here, there = _pairs(here, there, lambda row: row.print)
+            here.sort(key=_order_of_pairing)
+            yield from (Item("accounted", row, None) for row in here[:ended])
+            here, ended = here[ended:], max(ended - len(here), 0)
+            for one, other in sorted(equal, key=lambda pair: _order_of_pairing(pair[0]))[:ended]:
+                yield Item("accounted", one, None)
+                equal.remove((one, other))
+                there.append(other)
             for one, other in equal:
                 yield Item("unverified" if one.unproven or other.unproven else "matched", one, other)
             leftover, here, there = _pairs(here, there, lambda row: ())

@@ -91,6 +91,22 @@ def test_one_mail_is_expected_once_in_a_mailbox_however_many_addresses_lead_ther
     assert breaks(twice) == [("duplicate", "kim", "1")]
 
 
+def test_two_acceptances_at_one_address_in_the_same_moment_are_two() -> None:
+    groups = members(("all@x", "kim", None, None))
+    twice = accepted(("kim", "1", 1), ("kim", "1", 1), ("all@x", "1", 1))
+    assert breaks(run(twice, delivered(("kim", "1", 1.1)), groups)) == [("lost", "kim", "1")]
+    assert run(twice, delivered(("kim", "1", 1.1), ("kim", "1", 1.1)), groups).verdict == "pass"
+
+
+def test_a_group_of_many_comes_in_many_batches() -> None:
+    groups = members(*(("all@x", f"m{number}", None, None) for number in range(3000)))
+    known = Members(CONTRACT, open_store(groups), {}, None)
+    source = FannedOut(open_store(accepted(*((["all@x"], str(n), 1) for n in range(100)))), CONTRACT, known, {}, None)
+    sizes = [batch.num_rows for batch in source.stream(["mailbox", "message_id"])]
+    assert sum(sizes) == 300_000
+    assert max(sizes) < 70_000
+
+
 def test_the_same_message_accepted_twice_is_expected_twice() -> None:
     result = run(accepted(("kim", "1", 1), ("kim", "1", 2)), delivered(("kim", "1", 1.1)), None)
     assert breaks(result) == [("lost", "kim", "1")]

@@ -297,6 +297,86 @@ def test_late_mail_is_late_by_the_time_of_acceptance(tmp_path: Path) -> None:
     assert result.assertions["timeliness"] == "fail"
 
 
+def test_a_store_that_stamps_no_delivery_proves_no_punctuality(tmp_path: Path) -> None:
+    """The same octets on both sides: the Received header on top is that of acceptance, and says nothing of delivery."""
+    (tmp_path / "gate").mkdir()
+    (tmp_path / "gate" / "1.eml").write_bytes(b"Received: from x by gate; Mon, 2 Mar 2026 00:00:00 +0000\n" + mail(1))
+    result = reconcile("mail", f"eml:{tmp_path}/gate", f"eml:{tmp_path}/gate")
+    assert (result.totals["matched"], result.assertions["timeliness"]) == (1, "unverified")
+
+
+def test_what_reuses_an_old_message_id_is_seen_on_the_day_that_it_comes(tmp_path: Path) -> None:
+    """Day one was judged already; on day two a forgery comes under its name, and a copy of it."""
+    log = pl.DataFrame(
+        {
+            "message_id": ["<1@acme.example>", "<2@acme.example>"],
+            "mailbox": ["kim", "kim"],
+            "accepted_at": [dt.datetime(2026, 3, day, tzinfo=dt.UTC) for day in (2, 3)],
+            "mime_sha256": [climb(mail(number)).mime_sha256 for number in (1, 2)],
+        }
+    )
+    boxes = kept(tmp_path, {"kim": [mail(1)]})
+    kept(boxes, {"kim": [mail(2), mail(1, b"pay me\n"), mail(1)]}, start=1772409600 + 86_400)
+    second = integrity.reconcile(
+        "mail",
+        log,
+        f"maildir:{boxes}",
+        as_of=AS_OF + dt.timedelta(days=1),
+        since="2026-03-03T00:00Z",
+        until="2026-03-04T00:00Z",
+    )
+    assert breaks(second) == {("duplicate", "<1@acme.example>"): None}
+    assert (second.totals["duplicate"], second.verdict) == (2, "fail")
+    first = integrity.reconcile(
+        "mail", log, f"maildir:{boxes}", as_of=AS_OF, since="2026-03-02T00:00Z", until="2026-03-03T00:00Z"
+    )
+    assert (first.totals["matched"], breaks(first)) == (1, {})
+
+
+def test_what_nobody_sent_and_no_run_asks_for_is_counted(tmp_path: Path) -> None:
+    log = pl.DataFrame(
+        {
+            "message_id": ["<2@acme.example>"],
+            "mailbox": ["kim"],
+            "accepted_at": [dt.datetime(2026, 3, 3, tzinfo=dt.UTC)],
+            "mime_sha256": [climb(mail(2)).mime_sha256],
+        }
+    )
+    boxes = kept(tmp_path, {"kim": [mail(2)]}, start=1772409600 + 86_400)
+    kept(boxes, {"kim": [mail(7)]}, start=1740000000)  # as its name says, a year ago
+    result = integrity.reconcile(
+        "mail",
+        log,
+        f"maildir:{boxes}",
+        as_of=AS_OF + dt.timedelta(days=1),
+        since="2026-03-03T00:00Z",
+        until="2026-03-04T00:00Z",
+    )
+    assert result.totals["extra"] == 0
+    assert any(note.startswith("1 items of the destination are nowhere in the source") for note in result.notes)
+
+
+def test_an_outcome_accounts_for_one_mail_of_its_message_id(tmp_path: Path) -> None:
+    mails = [mail(1), mail(1, b"another\n"), mail(2)]
+    source = gateway(tmp_path / "gate.mbox", {("kim",): mails[0], ("kim ",): mails[1], (" kim",): mails[2]})
+    (tmp_path / "bounced.csv").write_text(
+        "mailbox,message_id,outcome\nkim,<1@acme.example>,bounced\n", encoding="utf-8"
+    )
+    one = kept(tmp_path / "one", {"kim": [mails[1], mails[2]]}, start=1772409610)
+    how = {"outcomes": str(tmp_path / "bounced.csv")}
+    result = reconcile("mail", f"mbox:{source}?by=envelope", f"maildir:{one}", **how)
+    assert (result.totals["accounted"], result.totals["matched"], breaks(result)) == (1, 2, {})
+    none = kept(tmp_path / "none", {"kim": [mails[2]]}, start=1772409610)
+    result = reconcile("mail", f"mbox:{source}?by=envelope", f"maildir:{none}", **how)
+    assert (result.totals["accounted"], breaks(result)) == (1, {("lost", "<1@acme.example>"): None})
+
+
+def test_several_recipients_a_row_are_for_a_source_alone(tmp_path: Path) -> None:
+    source = gateway(tmp_path / "gate.mbox", {("kim",): mail(1)})
+    with pytest.raises(integrity.StoreError, match=r"holds several values a row; .* of mail, leave by=envelope out"):
+        reconcile("mailbox", f"mbox:{source}?by=envelope", f"mbox:{source}")
+
+
 # ---- what the way adds -------------------------------------------------------------------------------------
 
 
@@ -331,6 +411,9 @@ def test_a_declared_footer_is_taken_off_and_counted(tmp_path: Path) -> None:
     assert "destination: 'list prefix' was taken off 2 mails" in result.notes
     undeclared = reconcile("mailbox", f"maildir:{old}", f"maildir:{moved}")
     assert undeclared.totals["corrupt"] == 5
+    # Who answers to a list sends its mark along: that is no change.
+    same = reconcile(with_additions(PREFIX, FOOTER), f"maildir:{moved}", f"maildir:{moved}")
+    assert same.verdict == "pass"
 
 
 def test_additions_of_a_store_that_cannot_take_them_off_are_said() -> None:

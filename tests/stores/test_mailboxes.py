@@ -186,6 +186,50 @@ def test_a_fifo_and_a_folder_are_no_mails(tmp_path: Path) -> None:
     assert rows(f"maildir:{tmp_path}") == []
 
 
+def test_two_files_of_one_unique_name_are_two_mails(tmp_path: Path) -> None:
+    box = maildir(tmp_path / "kim")
+    (box / "cur" / "1.a:2,S").write_bytes(MAIL)
+    (box / "new" / "1.a").write_bytes(MAIL.replace(b"body", b"another"))
+    assert len(rows(f"maildir:{tmp_path}")) == 2
+
+
+def test_a_stray_folder_makes_no_maildir_of_all(tmp_path: Path) -> None:
+    (tmp_path / "cur").mkdir()
+    for who in ("kim", "lee"):
+        (maildir(tmp_path / who) / "new" / "1.a").write_bytes(MAIL)
+    assert [row["mailbox"] for row in rows(f"maildir:{tmp_path}")] == ["kim", "lee"]
+    backup = tmp_path / "backup" / "choi" / "cur"  # which leaves empty folders out
+    backup.mkdir(parents=True)
+    (backup / "1.a:2,").write_bytes(MAIL)
+    assert [row["mailbox"] for row in rows(f"maildir:{tmp_path / 'backup'}")] == ["choi"]
+
+
+def test_what_is_not_read_is_said(tmp_path: Path) -> None:
+    (maildir(tmp_path / "kim") / "new" / "1.a").write_bytes(MAIL)
+    (maildir(tmp_path / "Kim" / "Maildir") / "new" / "1.a").write_bytes(MAIL)
+    (maildir(tmp_path / ".lee" / "Maildir") / "new" / "1.a").write_bytes(MAIL)
+    os.mkfifo(tmp_path / "kim" / "cur" / "1.fifo")
+    said = " ".join(remarks(f"maildir:{tmp_path}"))
+    assert "1 hidden folders were left out" in said
+    assert "1 things among the mails are no files" in said
+    assert "1 mailboxes are called like another one" in said
+
+
+def test_no_room_for_a_large_mail_is_no_missing_mail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no folder for temporary files, Python says that a file was not found."""
+    box = maildir(tmp_path / "kim")
+    (box / "new" / "1.a").write_bytes(MAIL + b"x" * (mailboxes_module.LARGE + 1))
+    (tmp_path / "a.eml").write_bytes(MAIL + b"x" * (mailboxes_module.LARGE + 1))
+
+    def nowhere(**_: object) -> object:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(mailboxes_module.tempfile, "TemporaryFile", nowhere)
+    for url in (f"maildir:{tmp_path}", f"eml:{tmp_path}"):
+        with pytest.raises(StoreError, match=r"cannot be kept in a temporary file: .*; point TMPDIR at a larger disk"):
+            rows(url)
+
+
 # ---- mbox --------------------------------------------------------------------------------------------------
 
 
@@ -291,6 +335,12 @@ def test_a_folder_and_a_pattern_of_mboxes(tmp_path: Path) -> None:
         written(tmp_path / name, [MAIL])
     assert [row["mailbox"] for row in rows(f"mbox:{tmp_path}")] == ["kim", "lee"]
     assert [row["mailbox"] for row in rows(f"mbox:{tmp_path}/k*")] == ["kim"]
+    assert remarks(f"mbox:{tmp_path}") == [f"1 files of other names were left out, the first one {tmp_path}/notes.txt"]
+    for who in ("kim", "lee"):
+        (tmp_path / "deep" / who).mkdir(parents=True)
+        written(tmp_path / "deep" / who / "inbox.mbox", [MAIL])
+    for url in (f"mbox:{tmp_path}/deep", f"mbox:{tmp_path}/deep/*/inbox.mbox"):
+        assert [row["mailbox"] for row in rows(url)] == ["kim/inbox", "lee/inbox"]
     with pytest.raises(StoreError, match="there is no mbox at"):
         integrity.open_store(f"mbox:{tmp_path}/x*")
 
@@ -357,6 +407,13 @@ def test_a_tree_of_files(tmp_path: Path) -> None:
         ("eml:/tmp?by=header", UsageError, "mails cannot be told by 'header'; there are 'envelope', 'place'"),
         ("eml:/tmp?unwrap=zip", UsageError, "'zip' cannot be unwrapped"),
         ("eml:/tmp?by=envelope&mailbox=x", UsageError, "leave one of them out"),
+        ("eml:/tmp?mailbox=", UsageError, "mailbox= names nobody"),
+        ("eml:/tmp?mailbox=a&mailbox=b", UsageError, "the option mailbox is there twice"),
+        ("eml:/tmp?Mailbox=a", UsageError, "a eml: URL has no option 'Mailbox'; did you mean 'mailbox'?"),
+        ("eml:/tmp?delivered=date", UsageError, "there is no moment of delivery 'date'"),
+        ("mbox:/tmp/x?timezone=Seoul", UsageError, "there is no time zone 'Seoul'"),
+        ("eml:/" + "x" * 5000, StoreError, "is no path"),
+        ("maildir:~nobody-of-this-name/x", StoreError, "is not there"),
         ("maildr:/tmp", StoreError, "there are no maildr: stores; did you mean maildir: ?"),
     ],
 )
