@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_tz
+from functools import lru_cache
 from itertools import islice
 from urllib.parse import unquote_to_bytes
 
@@ -256,6 +257,7 @@ def names_in(parameters: Mapping[str, str], name: str) -> list[str]:
     return plain
 
 
+@lru_cache(maxsize=64)  # the Date of a mail is asked for twice
 def moment(value: bytes | None) -> int | None:
     """Return when a date is, in microseconds since the epoch, UTC; ``None`` if it cannot be read.
 

@@ -138,7 +138,7 @@ class _Tree:
     def add(self, name: str, *fields: str) -> None:
         """Add what is hashed of one thing."""
         digest = sha256(_framed(fields)).hexdigest()
-        entry = _framed((name, digest))
+        entry = f"{len(name)}:{name}{len(digest)}:{digest}".encode()  # framed as well, without a list
         self._all.update(entry)
         if len(self._named) < _ENTRIES:
             self._named[name] = digest[:16]

@@ -125,7 +125,8 @@ class Maildirs:
         return [found[key] for key in sorted(found)]
 
     def _read(self, mailbox: str, folder: str, path: Path, entry: _Entry) -> Mail | None:
-        where = str((path / entry.listed).relative_to(self._root))
+        below = path.relative_to(self._root).as_posix()
+        where = entry.listed if below == "." else f"{below}/{entry.listed}"
         stamp = _STAMP.match(entry.unique)
         stored = int(stamp[1]) * 1_000_000 + int(stamp[2] or 0) if stamp else None
         for _ in range(3):
