@@ -124,3 +124,17 @@ def test_dates_that_cannot_be_read(text: bytes) -> None:
 def test_no_date_raises(text: bytes) -> None:
     moment(text)
     moment(b"Mon, 2 Mar 2026 " + text)
+
+
+def test_a_word_cannot_make_one_recipient_two() -> None:
+    one = climb(b"To: =?utf-8?q?Alice_=3Calice=40x=3E=2C?= <bob@y>\n\nx\n")
+    two = climb(b"To: Alice <alice@x>, <bob@y>\n\nx\n")
+    assert one.mime_sha256 != two.mime_sha256
+    as_subject = climb(b"Subject: =?utf-8?q?a=2C_b?=\n\nx\n"), climb(b"Subject: a, b\n\nx\n")
+    assert as_subject[0].mime_sha256 == as_subject[1].mime_sha256
+
+
+def test_gmt_and_its_offset_are_one_moment() -> None:
+    dates = (b"Mon, 2 Mar 2026 00:00:00 GMT", b"Mon, 2 Mar 2026 09:00:00 +0900", b"Mon, 2 Mar 2026 00:00:01 GMT")
+    gmt, seoul, later = (climb(b"Date: " + date + b"\n\nx\n").mime_sha256 for date in dates)
+    assert gmt == seoul != later
