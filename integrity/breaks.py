@@ -145,7 +145,8 @@ def _stray(contract: Contract) -> list[pl.Expr]:
     rest = [pl.col(name) for name in contract.identity if name != contract.place]
     alone = pl.col("status").is_in(["lost", "extra"])
     side = {name: pl.coalesce(f"s.{CONTENT}{name}", f"d.{CONTENT}{name}") for name in contract.content}
-    known = pl.all_horizontal(side[n].is_not_null() for n, c in contract.content.items() if c.evidence)
+    evidence = [side[name].is_not_null() for name, column in contract.content.items() if column.evidence]
+    known = pl.all_horizontal(pl.lit(True), *evidence)
     content = (
         pl.struct(value.alias(name) for name, value in side.items()).hash(seed=0) if side else pl.lit(0, pl.UInt64)
     )

@@ -157,6 +157,18 @@ def test_what_was_misrouted_is_said_of_both_its_breaks() -> None:
     assert result.totals["extra"] == 2
 
 
+@pytest.mark.parametrize("content", [{}, {"body": "text"}, {"body": {"type": "text", "evidence": True}}])
+def test_what_is_misrouted_is_told_by_whatever_a_contract_compares(content: dict[str, Any]) -> None:
+    plain = integrity.Contract(name="plain", version=1, identity=["shelf", "book"], content=content, place="shelf")
+    here = pl.DataFrame({"shelf": ["a", "b"], "book": ["1", "2"], "body": ["x", "y"]})
+    there = here.with_columns(shelf=pl.Series(["c", "b"]))
+    result = integrity.reconcile(plain, here, there)
+    assert list(result.breaks.sort_values("kind")["reason"]) == [
+        "misrouted: it belongs in shelf a",
+        "misrouted: it is in shelf c",
+    ]
+
+
 def test_a_log_without_digests_still_sees_what_was_misrouted() -> None:
     log = accepted(("kim", "1", 1), ("lee", "2", 1)).drop("digest")
     result = run(log, delivered(("lee", "1", 1), ("lee", "2", 1)), None)

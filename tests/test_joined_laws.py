@@ -75,6 +75,19 @@ def test_copies_that_are_allowed_and_a_source_that_sees_double(case: Case, copie
     assert_agrees(result, case.expected())
 
 
+@law(examples=50)
+@given(cases())
+def test_a_place_changes_no_verdict_and_explains_only_what_is_lost_and_extra(case: Case) -> None:
+    assume(len(case.contract.identity) > 1)
+    case = changed(case, place="tenant")
+    with without_self_test():
+        result = case.reconcile()
+    assert_agrees(result, case.expected())
+    for batch in result.iter_breaks():
+        for each in batch.to_pylist():
+            assert "misrouted" not in (each["reason"] or "") or each["kind"] in ("lost", "extra")
+
+
 @law(examples=20)
 @given(cases(clock=True), st.randoms(use_true_random=False))
 def test_neither_memory_nor_order_changes_what_is_matched(case: Case, random: Any) -> None:
