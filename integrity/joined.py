@@ -19,11 +19,11 @@ from integrity.breaks import COUNTED, PRINT, STRAY, Case, is_open
 from integrity.items import Reader
 from integrity.matching import items_of, rungs, tell
 from integrity.outcomes import Outcomes
-from integrity.passes import again, newest, whole
+from integrity.passes import again, control_totals, newest, whole
 from integrity.rows import VIA
 from integrity.search import Found, Progress, at_once
 from integrity.spool import KEY, Log, Spool, together
-from integrity.totals import BATCH, ControlTotals, Tally, add_frames
+from integrity.totals import BATCH, Tally, add_frames
 
 __all__ = ["MERGED", "join"]
 
@@ -46,7 +46,7 @@ def join(
             progress,
         )
         progress.step("matching them")
-        match = _Match(case, breaks, strays, left, outcomes)
+        match = _Match(case, breaks, strays, left)
         for rows in together(here, there, outcomes.spool):
             if rows[0].height or rows[1].height:
                 match.add(*rows)
@@ -63,7 +63,6 @@ class _Match:
     breaks: Log
     strays: Spool
     left: tuple[Tally, Tally]
-    outcomes: Outcomes
 
     def __post_init__(self) -> None:
         contract = self.case.contract
@@ -134,26 +133,10 @@ class _Match:
         assert histogram is not None
         counted = [empty.with_columns(pl.lit(0, pl.Int64).alias(name) for name in COUNTED), *self.counts]
         counts = pl.concat([c.select(*keys, *COUNTED) for c in counted]).group_by(keys).agg(pl.col(*COUNTED).sum())
+        read = (self.read.finish(None)[0], frames[1])
         totals = [
-            ControlTotals(
-                contract=case.contract.name,
-                contract_version=case.contract.version,
-                contract_sha256=case.contract.sha256,
-                side=side.role,
-                partition=case.contract.partition,
-                amounts=case.contract.amounts,
-                read_at=read_at,
-                location=side.store.location,
-                as_of=side.as_of,
-                frame=frame,
-                histogram=histogram,
-                exclusions=dict(left.exclusions),
-                since=side.since,
-                until=side.until,
-            )
-            for side, frame, left in zip(
-                (source, destination), (self.read.finish(None)[0], frames[1]), self.left, strict=True
-            )
+            control_totals(side, read_at, frame, histogram, dict(left.exclusions))
+            for side, frame, left in zip((source, destination), read, self.left, strict=True)
         ]
         found = Found(counts, frames[0], frames[1], histogram)
         compared = assemble(totals, empty, None, found, empty, (), case, (source.how, destination.how))

@@ -27,7 +27,7 @@ from integrity.rows import Slice
 from integrity.spool import KEY, PREFIX_BITS, Sieve, Spool
 from integrity.totals import BATCH, ControlTotals, Tally
 
-__all__ = ["Measured", "Sought", "again", "fingerprints", "look", "measure", "newest", "whole"]
+__all__ = ["Measured", "Sought", "again", "control_totals", "fingerprints", "look", "measure", "newest", "whole"]
 
 Progress = Callable[[int], None]
 _T = TypeVar("_T")
@@ -152,7 +152,7 @@ def _totalled(reader: Reader, remarks: Spool) -> Measured:
         twice = repeats.with_columns(pl.lit(True).alias("twice"))
         frame = frame.drop("repeats").join(twice, on=reader.batch_columns, how="left", nulls_equal=True)
         frame = frame.with_columns(pl.col("twice").fill_null(False).alias("repeats")).drop("twice")
-    totals = _control_totals(reader, read_at, frame, histogram, exclusions)
+    totals = control_totals(reader, read_at, frame, histogram, exclusions)
     return Measured(totals, remarks, reader=reader)
 
 
@@ -197,7 +197,8 @@ def _read(
         if repeated is not None:
             flagged.add(repeated[KEY])
         finished, histogram = tally.finish(repeated)
-    totals = _control_totals(reader, read_at, finished, histogram, dict(tally.exclusions))
+    totals = control_totals(reader, read_at, finished, histogram, dict(tally.exclusions))
+    totals = replace(totals, bucketed=not contract.carried)
     batches = pl.concat(accounted).unique() if accounted else None
     return Measured(totals, remarks, batches, prefixes, flagged, reader, identities)
 
@@ -209,9 +210,10 @@ def _bucketed(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     return frame.with_columns(pl.DataFrame([text.alias("t")]).select(first.alias(BATCH)).to_series())
 
 
-def _control_totals(
+def control_totals(
     reader: Reader, read_at: dt.datetime, frame: pl.DataFrame, histogram: pl.DataFrame, exclusions: dict[str, int]
 ) -> ControlTotals:
+    """Return what a tally finished as the control totals of a side."""
     contract = reader.contract
     return ControlTotals(
         contract=contract.name,
@@ -228,7 +230,6 @@ def _control_totals(
         exclusions=exclusions,
         since=reader.since,
         until=reader.until,
-        bucketed=not contract.carried,
     )
 
 

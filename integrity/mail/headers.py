@@ -31,6 +31,7 @@ __all__ = [
     "moment",
     "parameter",
     "read",
+    "received_at",
 ]
 
 #: The headers whose meaning a mail is known by.
@@ -255,6 +256,12 @@ def names_in(parameters: Mapping[str, str], name: str) -> list[str]:
     if any(f"{name}*{end}" in parameters for end in ("", "0", "0*")):
         plain.append(parameter({key: value for key, value in parameters.items() if key != name}, name))
     return plain
+
+
+def received_at(header: Header) -> int | None:
+    """Return when the last server received a mail, as :func:`moment` does: what its topmost Received header says."""
+    received = header.first(b"received")
+    return None if received is None else moment(received.rpartition(b";")[2])
 
 
 @lru_cache(maxsize=64)  # the Date of a mail is asked for twice

@@ -10,14 +10,13 @@ from __future__ import annotations
 import binascii
 import mmap
 import re
-import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from integrity.errors import StoreError
 from integrity.mail.contents import decoded_octets, text_of
-from integrity.mail.octets import WINDOW, Octets
-from integrity.mail.parts import Container, Defects, Leaf, walk
+from integrity.mail.headers import received_at
+from integrity.mail.keeping import kept
+from integrity.mail.octets import Octets
+from integrity.mail.parts import Container, Defects, Leaf, Message, walk
 
 __all__ = ["Journalled", "unwrapped"]
 
@@ -25,8 +24,6 @@ _LINE = re.compile(r"(sender|on-behalf-of|subject|message-id|recipient|to|cc|bcc
 _RECIPIENTS = frozenset(("recipient", "to", "cc", "bcc"))
 #: More parts than this no report has.
 _LEAVES = 10
-#: What is said of the mail inside, which is not looked into here.
-_INSIDE = "nested more than 1 deep"
 _LONGEST_REPORT = 4 * 2**20
 
 
@@ -38,12 +35,14 @@ class Journalled:
         data: The octets of the original mail.
         sender: Who sent it, by the envelope; ``None`` where there is no report.
         recipients: Who was to get it, by the envelope, distinct; none where there is no report.
+        received_at: When the last server received the report, in microseconds since the epoch, UTC, if it says so.
         defects: What is wrong with the report itself, ``None`` if it is sound.
     """
 
     data: bytes | mmap.mmap
     sender: str | None
     recipients: tuple[str, ...]
+    received_at: int | None = None
     defects: str | None = None
 
 
@@ -60,19 +59,22 @@ def unwrapped(data: bytes | mmap.mmap) -> Journalled | None:
         >>> report = b"Content-Type: multipart/mixed; boundary=b\\n\\n--b\\n\\n"
         >>> report += b"Sender: a@x\\nRecipient: b@x, Expanded: g@x\\n"
         >>> unwrapped(report + b"--b\\nContent-Type: message/rfc822\\n\\nSubject: Hello\\n\\nHi\\n\\n--b--\\n")
-        Journalled(data=b'Subject: Hello\\n\\nHi\\n', sender='a@x', recipients=('b@x',), defects=None)
+        Journalled(data=b'Subject: Hello\\n\\nHi\\n', sender='a@x', recipients=('b@x',), received_at=None, defects=None)
     """
     octets = Octets(data)
     leaves: list[Leaf] = []
     defects = Defects()
+    received: int | None = None
     for part in walk(octets, defects, deep=1):
+        if isinstance(part, Message) and not part.path:
+            received = received_at(part.header)
         if isinstance(part, Container) and part.kind == "message/rfc822":
-            return Journalled(_span(octets, part.body, octets.size), None, ())
+            return Journalled(_span(octets, part.body, octets.size), None, (), received)
         if isinstance(part, Leaf) and len(leaves) < _LEAVES:
             leaves.append(part)
     if len(leaves) == 1 and leaves[0].kind == "message/rfc822":
         mail = _mail(octets, leaves[0])
-        return None if mail is None else Journalled(mail, None, ())
+        return None if mail is None else Journalled(mail, None, (), received)
     if len(leaves) < 2 or leaves[0].kind != "text/plain" or leaves[1].kind != "message/rfc822":
         return None
     if any(leaf.kind == "message/rfc822" for leaf in leaves[2:]):
@@ -82,7 +84,7 @@ def unwrapped(data: bytes | mmap.mmap) -> Journalled | None:
     if envelope is None:
         return None
     mail = _mail(octets, leaves[1])
-    return None if mail is None else Journalled(mail, *envelope, str(defects).replace(_INSIDE, "") or None)
+    return None if mail is None else Journalled(mail, *envelope, received, str(defects) or None)
 
 
 def _envelope(report: str) -> tuple[str, tuple[str, ...]] | None:
@@ -117,28 +119,10 @@ def _mail(octets: Octets, leaf: Leaf) -> bytes | mmap.mmap | None:
     if not leaf.encoding:
         return _span(octets, leaf.start, leaf.end)
     try:
-        return _kept(decoded_octets(octets, leaf))
+        return kept(decoded_octets(octets, leaf))
     except binascii.Error:
         return None
 
 
 def _span(octets: Octets, start: int, end: int) -> bytes | mmap.mmap:
-    return octets.data[start:end] if end - start <= WINDOW else _kept(octets.raw(start, end))
-
-
-def _kept(pieces: Iterable[bytes]) -> bytes | mmap.mmap:
-    """Return some octets in memory, or mapped from a temporary file that goes with the mapping if they are many."""
-    try:
-        with tempfile.SpooledTemporaryFile(max_size=WINDOW, prefix="integrity-") as file:
-            for piece in pieces:
-                file.write(piece)
-            if file.tell() > WINDOW:
-                file.flush()
-                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            file.seek(0)
-            return file.read()
-    except OSError as error:  # which is also what tempfile raises where there is no folder for temporary files
-        raise StoreError(
-            f"a journalled mail of more than {WINDOW:,} octets cannot be kept in a temporary file: {error}",
-            "point TMPDIR at a larger disk that can be written to",
-        ) from error
+    return kept(octets.raw(start, end))

@@ -213,7 +213,8 @@ def walk(octets: Octets, defects: Defects, deep: int = DEEP) -> Iterator[Message
         multipart, inner = told.kind.startswith("multipart/"), told.kind == "message/rfc822"
         opening = multipart and bool(told.boundary)
         if depth >= deep and (multipart or inner):
-            defects.say(f"nested more than {deep} deep")
+            if depth >= DEEP:  # else nobody wanted to look deeper
+                defects.say(f"nested more than {DEEP} deep")
             opening = False
         elif multipart and not opening:
             defects.say("a multipart without boundary")

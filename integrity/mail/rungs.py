@@ -20,7 +20,7 @@ from hashlib import sha256
 from integrity.mail.additions import Addition, without_in_header
 from integrity.mail.charsets import text8
 from integrity.mail.contents import content
-from integrity.mail.headers import ADDRESSES, MEANT, RELAXED, Header, meaning, moment
+from integrity.mail.headers import ADDRESSES, MEANT, RELAXED, Header, meaning, moment, received_at
 from integrity.mail.octets import Octets, line_ends
 from integrity.mail.parts import Container, Defects, Leaf, Message, walk
 
@@ -109,7 +109,6 @@ def climb(data: bytes | mmap.mmap, additions: Sequence[Addition] = ()) -> Rungs:
         defects.say("no header")
     raw, crlf = _octet_rungs(octets)
     mime = tree.sha256()
-    received = header.first(b"received")
     return Rungs(
         message_id=_message_id(header) or f"mime:{mime}",
         raw_sha256=raw,
@@ -119,7 +118,7 @@ def climb(data: bytes | mmap.mmap, additions: Sequence[Addition] = ()) -> Rungs:
         mime_tree=tree.described(),
         size=octets.size,
         sent_at=moment(header.first(b"date")),
-        received_at=None if received is None else moment(received.rpartition(b";")[2]),
+        received_at=received_at(header),
         recipients=_recipients(header.envelope) if header.envelope else (),
         defects=str(defects) or None,
         added=tuple(added),

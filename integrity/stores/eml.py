@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 from integrity.errors import StoreError
-from integrity.stores.mailboxes import Mail
+from integrity.stores.mailboxes import LeftOut, Mail
 from integrity.stores.maildir import read_mail
 
 __all__ = ["EmlFiles"]
@@ -31,30 +31,23 @@ class EmlFiles:
     def check(self) -> None:
         if not self._root.exists():
             raise StoreError(f"{self._root} is not there", "name a folder of .eml files, or one of them")
-        if next(self._found([], []), None) is None:
+        if next(self._found(LeftOut()), None) is None:
             raise StoreError(f"{self._root} holds no file that ends in .eml", "is it a Maildir, or an mbox?")
 
-    def mails(self) -> Iterator[Mail]:
-        links: list[str] = []
-        others: list[str] = []
-        gone = 0
+    def mails(self) -> Generator[Mail, None, None]:
+        left = LeftOut()
         root = self._root if self._root.is_dir() else self._root.parent
-        for path in self._found(links, others):
+        for path in self._found(left):
             relative = path.relative_to(root)
             whose = relative.parent.as_posix() if relative.parent.parts else root.absolute().name
             mailbox = whose.encode(errors="backslashreplace").decode()
             try:
                 yield read_mail(path, mailbox, "INBOX", str(relative), None)
             except FileNotFoundError:
-                gone += 1
-        remarks = [f"{len(links):,} links were not followed, the first one {links[0]}"] if links else []
-        if others:
-            remarks.append(f"{len(others):,} files that do not end in .eml were left out, the first one {others[0]}")
-        if gone:
-            remarks.append(f"{gone:,} mails were removed while they were read")
-        self.remarks = remarks
+                left.add("mails were removed while they were read", str(path))
+        self.remarks = left.remarks()
 
-    def _found(self, links: list[str], others: list[str]) -> Iterator[Path]:
+    def _found(self, left: LeftOut) -> Iterator[Path]:
         if self._root.is_file():
             yield self._root
             return
@@ -69,9 +62,9 @@ class EmlFiles:
             waiting += [Path(e.path) for e in reversed(inside) if e.is_dir(follow_symlinks=False)]
             for entry in inside:
                 if entry.is_symlink():
-                    links.append(entry.path)
+                    left.add("links were not followed", entry.path)
                 elif entry.is_file(follow_symlinks=False):
                     if entry.name.lower().endswith(".eml"):
                         yield Path(entry.path)
                     else:
-                        others.append(entry.path)
+                        left.add("files that do not end in .eml were left out", entry.path)

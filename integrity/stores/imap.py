@@ -12,14 +12,15 @@ import imaplib
 import mmap
 import unicodedata
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from integrity.errors import StoreError, did_you_mean
+from integrity.mail.keeping import LARGE, kept
 from integrity.stores.imap_line import TEMPORARY, Account, Folder, Line
-from integrity.stores.mailboxes import LARGE, Mail, kept
+from integrity.stores.mailboxes import Mail
 
 __all__ = ["ImapMailboxes"]
 
@@ -100,7 +101,7 @@ class ImapMailboxes:
                 for folder in folders:
                     line.open(folder)
 
-    def mails(self) -> Iterator[Mail]:
+    def mails(self) -> Generator[Mail, None, None]:
         """Yield every mail that is there when its folder is opened, over a connection of this pass alone.
 
         Raises:

@@ -140,7 +140,7 @@ class MailStore:
 
     def _batches(self, columns: Sequence[str], rows: int | None) -> Iterator[pa.RecordBatch]:
         types = self.types()
-        with contextlib.closing(_closable(self._mailboxes.mails())) as mails:
+        with contextlib.closing(self._mailboxes.mails()) as mails:
             first = islice(mails, rows)
             while chunk := [self._row(mail) for mail in islice(first, _ROWS)]:
                 arrays = [_array([row.get(name) for row in chunk], types[name]) for name in columns]
@@ -167,9 +167,8 @@ class MailStore:
         self._found.update(rungs.added)
         if rungs.defects is not None:
             defects.append(rungs.defects)
-        received = rungs.received_at
-        if report is not None:
-            received = climb(mail.data).received_at  # when the report came: the wrapped mail tells of its own way
+        # When the report came: the mail in it tells of its own way.
+        received = rungs.received_at if report is None else report.received_at
         recipients = rungs.recipients if report is None else report.recipients
         return row | {
             "mailbox": self._whose(row, recipients),
@@ -205,11 +204,6 @@ def _array(values: list[Any], arrow_type: pa.DataType) -> pa.Array[Any]:
         return pl.Series(values, dtype=pl.Int64).cast(pl.Datetime("us", "UTC")).to_arrow()
     kinds = {pa.string(): pl.String, pa.int64(): pl.Int64}
     return pl.Series(values, dtype=kinds.get(arrow_type, pl.List(pl.String))).to_arrow(compat_level=_COPIED)
-
-
-def _closable(mails: Iterator[Mail]) -> Any:
-    """What can be closed, so that a connection or a file is let go of as soon as nobody reads on."""
-    return mails if hasattr(mails, "close") else contextlib.closing(iter(mails))
 
 
 # ---- which mailboxes does a URL mean? ----------------------------------------------------------------------

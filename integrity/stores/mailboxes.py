@@ -7,18 +7,11 @@ as often as it is asked. What is in a mail is not known here.
 from __future__ import annotations
 
 import mmap
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import IO, Any, Protocol, TypeVar
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from integrity.errors import StoreError
-
-__all__ = ["LARGE", "Mail", "Mailboxes", "kept", "mapped"]
-
-_T = TypeVar("_T")
-#: Octets beyond which a mail waits in a temporary file instead of in memory.
-LARGE = 4 * 2**20
+__all__ = ["LeftOut", "Mail", "Mailboxes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +63,7 @@ class Mailboxes(Protocol):
         """
         ...
 
-    def mails(self) -> Iterator[Mail]:
+    def mails(self) -> Generator[Mail, None, None]:
         """Yield every mail of one pass, in bounded memory.
 
         Raises:
@@ -80,49 +73,17 @@ class Mailboxes(Protocol):
         ...
 
 
-def kept(chunks: Iterable[bytes]) -> bytes | mmap.mmap:
-    """Return the octets of a mail that comes in pieces: in memory, or mapped from a temporary file if they are many.
+@dataclass
+class LeftOut:
+    """What a pass saw and did not read, by why: for the remarks."""
 
-    Raises:
-        StoreError: the temporary disk is full.
-    """
-    held: list[bytes] = []
-    size = 0
-    pieces = iter(chunks)
-    for piece in pieces:
-        held.append(piece)
-        size += len(piece)
-        if size > LARGE:
-            break
-    else:
-        return held[0] if len(held) == 1 else b"".join(held)
-    with _said(_temporary) as file:
-        for piece in held:
-            _said(file.write, piece)
-        held.clear()
-        for piece in pieces:  # what cannot be read is said by whoever reads it
-            _said(file.write, piece)
-        _said(file.flush)
-        return mapped(file)
+    _seen: dict[str, list[str]] = field(default_factory=dict)
 
+    def add(self, why: str, *paths: str) -> None:
+        """Some things were not read; ``why`` goes on after their number."""
+        if paths:
+            self._seen.setdefault(why, []).extend(paths)
 
-def _temporary() -> IO[bytes]:
-    return tempfile.TemporaryFile(prefix="integrity-")
-
-
-def _said(work: Callable[..., _T], *what: Any, **how: Any) -> _T:
-    """Do something with a temporary file; that it fails must never look as if a mail were not there."""
-    try:
-        return work(*what, **how)
-    except OSError as error:
-        raise StoreError(
-            f"a mail of more than {LARGE:,} octets cannot be kept in a temporary file: {error}",
-            "point TMPDIR at a larger disk that can be written to",
-        ) from error
-
-
-def mapped(file: IO[bytes]) -> bytes | mmap.mmap:
-    """Return the octets of a file of our own, which nobody can cut short while they are looked at."""
-    if file.seek(0, 2) == 0:
-        return b""  # nothing cannot be mapped
-    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    def remarks(self) -> list[str]:
+        """One sentence for each reason: how many, and the first of them."""
+        return [f"{len(paths):,} {why}, the first one {paths[0]}" for why, paths in self._seen.items()]

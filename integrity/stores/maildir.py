@@ -12,13 +12,13 @@ import base64
 import binascii
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from integrity.errors import StoreError
-from integrity.stores.mailboxes import LARGE, Mail, kept
+from integrity.mail.keeping import LARGE, kept
+from integrity.stores.mailboxes import LeftOut, Mail
 
 __all__ = ["Maildirs", "folder_name", "read_mail"]
 
@@ -26,6 +26,7 @@ _OF_A_MAILBOX = ("new", "cur")
 _PARTS = (*_OF_A_MAILBOX, "tmp")
 #: The last part of a path that says what lies there, and not whose it is.
 _COMMON = ("maildir", ".maildir", "mail")
+_LINKS = "links were not followed"
 _STAMP = re.compile(r"(\d{9,11})\.(?:[^,:]*?M(\d{1,6})(?!\d))?")
 
 
@@ -48,25 +49,26 @@ class Maildirs:
         if not self._root.is_dir():
             what = "a file, not a folder" if self._root.exists() else "not there"
             raise StoreError(f"{self._root} is {what}", "name a folder that is or holds Maildirs")
-        if next(self._found(_Left()), None) is None:
+        if next(self._found(LeftOut()), None) is None:
             raise StoreError(
                 f"{self._root} holds no Maildir (a folder with cur and new in it)", "name the folder of the mailboxes"
             )
 
-    def mails(self) -> Iterator[Mail]:
-        left = _Left()
+    def mails(self) -> Generator[Mail, None, None]:
+        left = LeftOut()
         for mailbox, folder, path in self._found(left):
             for entry in self._listed(path, left):
                 mail = self._read(mailbox, folder, path, entry)
                 if mail is None:
-                    left.gone += 1
+                    left.add("mails were removed while they were read", str(path / entry.listed))
                 else:
                     yield mail
         self.remarks = left.remarks()
 
-    def _found(self, left: _Left) -> Iterator[tuple[str, str, Path]]:
+    def _found(self, left: LeftOut) -> Iterator[tuple[str, str, Path]]:
         """Yield mailbox, folder and path of each Maildir, in the order of their paths."""
         waiting: list[tuple[Path, Path | None]] = [(self._root, None)]
+        names: dict[str, Path] = {}
         while waiting:
             path, mailbox = waiting.pop()
             try:
@@ -75,19 +77,20 @@ class Maildirs:
             except OSError as error:
                 raise StoreError(f"{path} cannot be read: {error.strerror}", "look at its permissions") from error
             folders = {entry.name: entry for entry in inside if entry.is_dir(follow_symlinks=False)}
-            left.links += [entry.path for entry in inside if entry.is_symlink() and entry.is_dir()]
+            left.add(_LINKS, *(entry.path for entry in inside if entry.is_symlink() and entry.is_dir()))
             own = _is_maildir(folders)
             if own:
                 if mailbox is None:
                     mailbox = path
-                    left.named(self._whose(path), path)
+                    if names.setdefault(self._whose(path).casefold(), path) != path:  # a contract may take them for one
+                        left.add("mailboxes are called like another one", str(path))
                 yield self._whose(mailbox), folder_name(path.relative_to(mailbox)), path
             for name, entry in folders.items():
                 if name in _PARTS and own:
                     continue
                 # Hidden folders are parts of a mailbox. Outside of one nobody said that they hold mail.
                 if mailbox is None and name.startswith(".") and name.casefold() not in _COMMON:
-                    left.hidden.append(entry.path)
+                    left.add("hidden folders were left out", entry.path)
                 else:
                     waiting.append((path / name, mailbox))
 
@@ -100,7 +103,7 @@ class Maildirs:
             parts = [root.parent.name if root.name.casefold() in _COMMON else root.name]
         return "/".join(parts).encode(errors="backslashreplace").decode()
 
-    def _listed(self, path: Path, left: _Left) -> list[_Entry]:
+    def _listed(self, path: Path, left: LeftOut) -> list[_Entry]:
         """The mails of one folder, each once: two files of one unique name are two mails, unless they are one file."""
         found: dict[tuple[str, int], _Entry] = {}
         for part in _OF_A_MAILBOX:  # in this order: what moves meanwhile moves from new to cur
@@ -108,11 +111,11 @@ class Maildirs:
                 with os.scandir(path / part) as entries:
                     for entry in entries:
                         if entry.is_symlink():
-                            left.links.append(entry.path)
+                            left.add(_LINKS, entry.path)
                         elif entry.name.startswith("."):
                             continue  # what servers keep there for themselves
                         elif not entry.is_file(follow_symlinks=False):
-                            left.strange.append(entry.path)
+                            left.add("things among the mails are no files, and were left out", entry.path)
                         else:
                             key = _unique(entry.name), entry.inode()
                             found[key] = _Entry(*key, f"{part}/{entry.name}")
@@ -133,7 +136,7 @@ class Maildirs:
             try:
                 return read_mail(path / entry.listed, mailbox, folder, where, stored)
             except FileNotFoundError:  # a client read it meanwhile, and so its flags and its name changed
-                again = [each for each in self._listed(path, _Left()) if each[:2] == entry[:2]]
+                again = [each for each in self._listed(path, LeftOut()) if each[:2] == entry[:2]]
                 if not again:
                     return None
                 entry = again[0]
@@ -146,33 +149,6 @@ class _Entry(NamedTuple):
     unique: str
     inode: int
     listed: str
-
-
-@dataclass
-class _Left:
-    """What a pass did not read, for its remarks."""
-
-    links: list[str] = field(default_factory=list)
-    hidden: list[str] = field(default_factory=list)
-    strange: list[str] = field(default_factory=list)
-    alike: list[str] = field(default_factory=list)
-    gone: int = 0
-    _names: dict[str, Path] = field(default_factory=dict)
-
-    def named(self, mailbox: str, path: Path) -> None:
-        """A mailbox is called so; two that a contract may take for one are said."""
-        if self._names.setdefault(mailbox.casefold(), path) != path:
-            self.alike.append(str(path))
-
-    def remarks(self) -> list[str]:
-        said = {
-            "links were not followed": self.links,
-            "hidden folders were left out": self.hidden,
-            "things among the mails are no files, and were left out": self.strange,
-            "mailboxes are called like another one": self.alike,
-        }
-        remarks = [f"{len(paths):,} {what}, the first one {paths[0]}" for what, paths in said.items() if paths]
-        return remarks + ([f"{self.gone:,} mails were removed while they were read"] if self.gone else [])
 
 
 def _is_maildir(folders: Mapping[str, os.DirEntry[str]]) -> bool:

@@ -11,14 +11,15 @@ import datetime as dt
 import email.utils
 import glob
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
 from integrity.errors import StoreError
-from integrity.stores.mailboxes import LARGE, Mail, kept
+from integrity.mail.keeping import LARGE, kept
+from integrity.stores.mailboxes import LeftOut, Mail
 
 __all__ = ["FORMATS", "Mboxes"]
 
@@ -61,7 +62,7 @@ class Mboxes:
             for _ in self._pieces(path):
                 break
 
-    def mails(self) -> Iterator[Mail]:
+    def mails(self) -> Generator[Mail, None, None]:
         for path in self._files():
             yield from self._read(path)
 
@@ -80,9 +81,9 @@ class Mboxes:
         if where.is_dir():
             files = sorted(path for path in where.rglob("*") if path.is_file())
             found = [path for path in files if path.name.lower().endswith(_SUFFIXES)]
-            others = [path for path in files if not path.name.lower().endswith(_SUFFIXES)]
-            if others:
-                self.remarks = [f"{len(others):,} files of other names were left out, the first one {others[0]}"]
+            left = LeftOut()
+            left.add("files of other names were left out", *(str(path) for path in files if path not in set(found)))
+            self.remarks = left.remarks()
             advice = f"name one; files of a folder are read if they end in {', '.join(_SUFFIXES)}"
         elif where.exists():
             return [where]

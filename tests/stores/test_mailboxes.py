@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import integrity
 from integrity.errors import StoreError, UsageError
-from integrity.stores import mailboxes as mailboxes_module
+from integrity.mail import keeping
 from integrity.stores import mbox as mbox_module
 from integrity.stores.maildir import Maildirs, folder_name
 from integrity.stores.mbox import Mboxes
@@ -141,7 +141,7 @@ def test_a_mail_whose_flags_change_before_it_is_read_is_found_again(tmp_path: Pa
     os.rename(box / "cur" / "2.b:2,", box / "cur" / "2.b:2,S")
     os.unlink(box / "cur" / "3.c:2,")
     assert [first.where, *(mail.where for mail in mails)] == ["kim/cur/1.a:2,", "kim/cur/2.b:2,"]
-    assert reading.remarks == ["1 mails were removed while they were read"]
+    assert reading.remarks == [f"1 mails were removed while they were read, the first one {box}/cur/3.c:2,"]
 
 
 def test_links_are_not_followed_and_counted(tmp_path: Path) -> None:
@@ -218,13 +218,13 @@ def test_what_is_not_read_is_said(tmp_path: Path) -> None:
 def test_no_room_for_a_large_mail_is_no_missing_mail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no folder for temporary files, Python says that a file was not found."""
     box = maildir(tmp_path / "kim")
-    (box / "new" / "1.a").write_bytes(MAIL + b"x" * (mailboxes_module.LARGE + 1))
-    (tmp_path / "a.eml").write_bytes(MAIL + b"x" * (mailboxes_module.LARGE + 1))
+    (box / "new" / "1.a").write_bytes(MAIL + b"x" * (keeping.LARGE + 1))
+    (tmp_path / "a.eml").write_bytes(MAIL + b"x" * (keeping.LARGE + 1))
 
     def nowhere(**_: object) -> object:
         raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
 
-    monkeypatch.setattr(mailboxes_module.tempfile, "TemporaryFile", nowhere)
+    monkeypatch.setattr(keeping.tempfile, "TemporaryFile", nowhere)
     for url in (f"maildir:{tmp_path}", f"eml:{tmp_path}"):
         with pytest.raises(StoreError, match=r"cannot be kept in a temporary file: .*; point TMPDIR at a larger disk"):
             rows(url)
@@ -294,7 +294,7 @@ def test_what_was_written_as_mboxrd_is_read_back_however_it_is_cut(
         patch.setattr(mbox_module, "_CHUNK", chunk)
         patch.setattr(mbox_module, "_HELD", 90)
         patch.setattr(mbox_module, "LARGE", 8)
-        patch.setattr(mailboxes_module, "LARGE", 8)
+        patch.setattr(keeping, "LARGE", 8)
         assert [bytes(mail.data[:]) for mail in Mboxes(str(path), "mboxrd").mails()] == octets
 
 
