@@ -17,12 +17,12 @@ from integrity.breaks import Case
 from integrity.contracts import Assertion, Contract, contract
 from integrity.errors import ContractError, UsageError, did_you_mean
 from integrity.items import Reader
-from integrity.mail.additions import Addition
 from integrity.remote import Pushdown, offered
-from integrity.sides import Role, micros, moment
+from integrity.sides import Role
 from integrity.stores import open_store
 from integrity.stores.base import RelievedStore, SearchableStore
 from integrity.totals import ControlTotals
+from integrity.values import micros, moment
 from integrity.windows import format_duration
 
 __all__ = [
@@ -81,7 +81,7 @@ def side_of(
     store = open_store(where)
     # From both sides: what somebody sends to a list may have come from it, and bear its mark already.
     if promise.additions and isinstance(store, RelievedStore):
-        store = store.without([Addition(each.name, each.to, each.text) for each in promise.additions])
+        store = store.without(promise.additions)
     reader = Reader(
         promise,
         role,

@@ -226,7 +226,7 @@ def _invalid(items: pl.DataFrame, case: Case) -> pl.DataFrame:
         copies = pl.when(again).then(pl.format("the identity is {} times in the source", "s.__copies"))
     reason = merged_reason(pl.col("s.__invalid"), pl.col("d.__invalid"))
     both = pl.concat_str(reason, copies, separator="; ", ignore_nulls=True).replace("", None)
-    judged = items.filter(~pl.col("status").is_in(["pending", "unsettled", "copy"]))
+    judged = items.filter(~pl.col("status").is_in(["pending", "unsettled", "copies"]))
     # What is wrong with an item of another window, that window's run says.
     judged = judged.filter(~pl.col("s.__open").fill_null(False), ~pl.col("drawn"))
     return judged.with_columns(both.alias("reason"), pl.lit("invalid").alias("kind")).filter(

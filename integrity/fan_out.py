@@ -20,16 +20,14 @@ from integrity import canonical
 from integrity.columns import Column, ColumnType
 from integrity.contracts import Contract
 from integrity.errors import StoreError, did_you_mean
-from integrity.mail.additions import Addition
+from integrity.rows import VIA
 from integrity.stores.base import DefectiveStore, LaggingStore, RelievedStore, Span, Store, TypedStore
+from integrity.transit import Addition
 
 __all__ = ["FannedOut", "Members"]
 
 #: Rows in one batch, however many members a group has.
 _ROWS = 65_536
-
-#: No store can have a column of this name that a contract asks for.
-_VIA = "__via"
 #: Since when until when, in microseconds since the epoch; ``None`` is open.
 _Span = tuple[int | None, int | None]
 _Bounds = Mapping[str, Sequence[tuple[str, _Span]]]
@@ -62,15 +60,15 @@ class Members:
         if self._store is None:
             return
         held = list(self._store.columns())
-        for name in self._columns:
+        for name in self._columns.values():
             if name not in held:
                 raise StoreError(f"no column {name!r} in {self._store.name}, the members", did_you_mean(name, held))
 
     @property
-    def _columns(self) -> list[str]:
-        named = self._named
-        ours = [named.group, named.member, *(name for name in (named.from_, named.until) if name is not None)]
-        return [self._theirs.get(name, name) for name in ours]
+    def _columns(self) -> dict[str, str]:
+        """The store's own name of each column that the contract names."""
+        named = self._named.model_dump(by_alias=True, exclude_none=True)
+        return {role: self._theirs.get(ours, ours) for role, ours in named.items()}
 
     def places(self, address: str, at: int | None) -> list[str]:
         """Return the mailboxes that an address stands for at a moment: itself, if it is no group.
@@ -105,13 +103,14 @@ class Members:
             return groups
         self.check()
         columns = self._columns
-        for batch in self._store.stream(columns):
-            arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
-            group, member = (self.spelled(arrays[name]) for name in columns[:2])
-            times = {name: self._instants(arrays[name], name) for name in columns[2:]}
+        for batch in self._store.stream(list(dict.fromkeys(columns.values()))):
+            held = dict(zip(batch.schema.names, batch.columns, strict=True))
+            group, member = (self.spelled(held[columns[name]]) for name in ("group", "member"))
             none: list[int | None] = [None] * batch.num_rows
-            since = times[self._theirs.get(self._named.from_, self._named.from_)] if self._named.from_ else none
-            until = times[self._theirs.get(self._named.until, self._named.until)] if self._named.until else none
+            since, until = (
+                self._instants(held[columns[name]], columns[name]) if name in columns else none
+                for name in ("from", "until")
+            )
             for whose, whom, start, end in zip(group, member, since, until, strict=True):
                 if whose is None or whom is None:
                     raise StoreError(
@@ -199,7 +198,7 @@ class FannedOut:
     @property
     def via(self) -> str:
         """The column that says by which address a row came to its place: two of one row are two items."""
-        return _VIA
+        return VIA
 
     def columns(self) -> Sequence[str]:
         return self._store.columns()
@@ -210,24 +209,20 @@ class FannedOut:
 
     def stream(self, columns: Sequence[str], span: Span | None = None) -> Iterator[pa.RecordBatch]:
         """Yield every row once for each of its places, in the column of places."""
-        held = [name for name in columns if name != _VIA]
-        when = [self._when] if self._when is not None and self._when not in held else []
-        place = [self._place] if _VIA in columns and self._place not in held else []
-        for batch in self._store.stream([*held, *when, *place], span):
+        own = [self._place, *([self._when] if self._when is not None else [])]
+        held = list(dict.fromkeys([*(name for name in columns if name != VIA), *own]))
+        for batch in self._store.stream(held, span):
             yield from self._expanded(batch, columns)
 
     def _expanded(self, batch: pa.RecordBatch, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         by_name = dict(zip(batch.schema.names, batch.columns, strict=True))
-        if self._place not in by_name or not batch.num_rows:
-            yield pa.RecordBatch.from_arrays([by_name[name] for name in columns], names=list(columns))
-            return
         rows: list[int] = []
         places: list[str | None] = []
         vias: list[str | None] = []
 
         def cut() -> pa.RecordBatch:
             taken = pa.array(rows, pa.int64())
-            own = {self._place: places, _VIA: vias}
+            own = {self._place: places, VIA: vias}
             arrays = [
                 pa.array(own[name], pa.string()) if name in own else by_name[name].take(taken) for name in columns
             ]
@@ -258,9 +253,8 @@ class FannedOut:
         return [[next(flat) for _ in each] for each in lists]
 
     def _moments(self, by_name: Mapping[str, pa.Array[Any]]) -> list[int | None]:
-        size = len(next(iter(by_name.values())))
         if self._event is None or self._when is None:
-            return [None] * size
+            return [None] * len(by_name[self._place])
         column = Column(type=ColumnType.TIMESTAMP, unit=self._event.unit)
         instants = canonical.read(canonical.flat(by_name[self._when]), column, self._zone).instants
         assert instants is not None

@@ -151,33 +151,26 @@ def _accounted(
         The items that are accounted for; the pairs and the rows that are left; and the destination's rows of pairs that
         came apart, because what ended elsewhere should not be there.
     """
+    order = [f"s.{name}" for name in (*PRINT, *_TIES, "__copy")]  # in which copies pair off
+    nth = pl.int_range(pl.len()).over("s.__identity", order_by=order, nulls_last=True)
     budget = pl.col("s.ended").fill_null(0)
-    alone = left.select(pl.col("s.__identity"), pl.lit(1, pl.Int64).alias("n")).group_by("s.__identity").agg(pl.len())
-    taken = _ranked(left) < budget
-    counted = equal.join(alone.rename({"len": "alone"}), on="s.__identity", how="left", maintain_order="left")
-    apart = _ranked(equal) < counted.select(budget - pl.col("alone").cast(pl.Int64).fill_null(0)).to_series()
-    own = list(left.columns)
-    marked = [pl.lit(True).alias("s.accepted")]
+    alone = left.group_by("s.__identity").agg(pl.len().cast(pl.Int64).alias("alone"))
+    left = left.with_columns((nth < budget).alias("taken"))
+    equal = equal.join(alone, on="s.__identity", how="left")
+    equal = equal.with_columns((nth < budget - pl.col("alone").fill_null(0)).alias("taken"))
     # Who is left over has no outcome of its own, unless it is one that the contract does not accept.
     without = [
         pl.when(~pl.col("s.accepted").fill_null(False)).then("s.outcome").alias("s.outcome"),
         pl.lit(False).alias("s.accepted"),
     ]
-    ended = pl.concat([left.filter(taken), equal.filter(apart).select(own)]).with_columns(marked)
+    ours = [name for name in left.columns if name != "taken"]
+    ended = pl.concat([side.filter("taken").select(ours) for side in (left, equal)])
     return (
         ended,
-        equal.filter(~apart).with_columns(without),
-        left.filter(~taken).with_columns(without),
-        equal.filter(apart).select(theirs),
+        equal.filter(~pl.col("taken")).drop("alone", "taken").with_columns(without),
+        left.filter(~pl.col("taken")).drop("taken").with_columns(without),
+        equal.filter("taken").select(theirs),
     )
-
-
-def _ranked(rows: pl.DataFrame) -> pl.Series:
-    """Number the rows of each identity, in the order in which copies pair off."""
-    order = [f"s.{name}" for name in ("__identity", *PRINT, *_TIES, "__copy")]
-    numbered = rows.with_row_index("__row").sort(order, nulls_last=True, maintain_order=True)
-    numbered = numbered.with_columns(pl.int_range(pl.len()).over("s.__identity").alias("__nth"))
-    return numbered.sort("__row")["__nth"].cast(pl.Int64)
 
 
 def _dated(items: pl.DataFrame, source: pl.DataFrame, case: Case) -> pl.DataFrame:
@@ -283,7 +276,7 @@ def _status(items: pl.DataFrame, case: Case) -> pl.DataFrame:
         .when(pl.col("d.__open").fill_null(False))
         .then(pl.lit("unsettled"))
         .when("forked")
-        .then(pl.lit("copy"))
+        .then(pl.lit("copies"))
         .when(known & ~pl.col("d.all_ended").fill_null(False))
         .then(pl.lit("duplicate"))
         .otherwise(pl.lit("extra"))
@@ -299,7 +292,7 @@ def _status(items: pl.DataFrame, case: Case) -> pl.DataFrame:
     elsewhere = pl.col("s." + BATCH).ne_missing(pl.col("d." + BATCH))  # partition columns are of the identity: the same
     return items.with_columns(*identity, *own).with_columns(
         (s & counted & (s_scope | pl.col("drawn"))).alias("in_source"),
-        (d_scope & counted & ~pl.col("status").is_in(["pending", "copy"])).alias("in_destination"),
+        (d_scope & counted & ~pl.col("status").is_in(["pending", "copies"])).alias("in_destination"),
         # Two items from the future are of one batch, the untimed, and yet one of them may lie outside the window.
         (pl.col("status").is_in(["corrupt", "unverified"]) & s & d & (elsewhere | ~d_scope)).alias("moved"),
     )
@@ -343,7 +336,7 @@ def _counts(items: pl.DataFrame, breaks: pl.DataFrame, case: Case) -> pl.DataFra
     # The destination row of a pending pair is unsettled in its own batch.
     mirrors = items.filter((pl.col("status") == "pending") & pl.col("d.__scope").fill_null(False))
     counted = [
-        items.select(*keys, pl.col("status").replace("copy", "copies").alias("what")),
+        items.select(*keys, pl.col("status").alias("what")),
         mirrors.select(*there, pl.lit("unsettled").alias("what")),
         items.filter("moved").select(*keys, pl.lit("moved_out").alias("what")),
         items.filter(pl.col("moved") & pl.col("d.__scope")).select(*there, pl.lit("moved_in").alias("what")),

@@ -30,11 +30,12 @@ from integrity.fan_out import FannedOut, Members
 from integrity.items import Reader
 from integrity.remote import Pushdown, pushdown_of
 from integrity.rows import Slice
-from integrity.sides import Role, micros, moment
+from integrity.sides import Role
 from integrity.stores import open_store
 from integrity.stores.base import LaggingStore, Store
 from integrity.totals import ControlTotals
 from integrity.transit import MEMBERS
+from integrity.values import micros, moment
 
 __all__ = ["Plan", "check_always", "explain", "lag_of", "planned"]
 

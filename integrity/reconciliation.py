@@ -43,11 +43,12 @@ from integrity.remote import pushdown_of
 from integrity.result import Reached, Result, SideRead, batch_frame, total_counts
 from integrity.search import Progress, Quiet
 from integrity.selftest import run_self_test
-from integrity.sides import Role, micros, moment
+from integrity.sides import Role
 from integrity.spool import Log, Spool
 from integrity.stores import open_store
 from integrity.stores.base import RelievedStore
 from integrity.totals import BATCH, ControlTotals
+from integrity.values import micros, moment
 from integrity.verdicts import judge_batches, judge_run
 
 __all__ = ["measure", "reconcile"]

@@ -27,11 +27,11 @@ from integrity.items import Reader
 from integrity.outcomes import Outcomes
 from integrity.remote import question_of
 from integrity.search import WAYS, Quiet
-from integrity.sides import Role, moment
+from integrity.sides import Role
 from integrity.spool import Log
 from integrity.stores.base import HeadedStore, Span, TotallingStore
 from integrity.totals import ControlTotals
-from integrity.values import UNIT
+from integrity.values import UNIT, moment
 
 __all__ = ["run_self_test"]
 

@@ -6,7 +6,6 @@ the contract leaves out. It reads none of them.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,23 +19,13 @@ from integrity.contracts import Contract, Exclusion
 from integrity.errors import StoreError, UsageError, did_you_mean
 from integrity.stores.base import DefectiveStore, Field, RoutedStore, Store, TypedStore
 from integrity.totals import BATCH
-from integrity.values import EPOCH, canonical_value
+from integrity.values import canonical_value
 
-__all__ = ["Role", "Side", "micros", "moment"]
+__all__ = ["Role", "Side"]
 
 Role = Literal["source", "destination"]
 
 _TEXT = Column(type=ColumnType.TEXT)
-
-
-def micros(moment: dt.datetime) -> int:
-    """Microseconds since the epoch of an aware datetime, exactly."""
-    return (moment.astimezone(dt.UTC).replace(tzinfo=None) - EPOCH) // dt.timedelta(microseconds=1)
-
-
-def moment(us: int) -> dt.datetime:
-    """The aware UTC datetime of microseconds since the epoch."""
-    return EPOCH.replace(tzinfo=dt.UTC) + dt.timedelta(microseconds=us)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,17 @@ from zoneinfo import ZoneInfo
 
 from integrity.columns import Column, ColumnType
 
-__all__ = ["CALENDAR", "EPOCH", "UNREADABLE", "Unreadable", "canonical_value", "instant", "localise"]
+__all__ = [
+    "CALENDAR",
+    "EPOCH",
+    "UNREADABLE",
+    "Unreadable",
+    "canonical_value",
+    "instant",
+    "localise",
+    "micros",
+    "moment",
+]
 
 #: U+001A SUBSTITUTE: begins the canonical value of what could not be read.
 UNREADABLE = "\x1a"
@@ -43,6 +53,16 @@ _TIMESTAMP = re.compile(
 )
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _HEX = re.compile(r"(?:[0-9a-f]{2})*", re.IGNORECASE)
+
+
+def micros(moment: dt.datetime) -> int:
+    """Microseconds since the epoch of an aware datetime, exactly."""
+    return (moment.astimezone(dt.UTC).replace(tzinfo=None) - EPOCH) // _US
+
+
+def moment(us: int) -> dt.datetime:
+    """The aware UTC datetime of microseconds since the epoch."""
+    return EPOCH.replace(tzinfo=dt.UTC) + us * _US
 
 
 class Unreadable(str):

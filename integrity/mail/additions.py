@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from integrity.errors import UsageError
+from integrity.transit import Addition
 
-__all__ = ["REMOVABLE", "Addition", "without_in_header", "without_in_text"]
+__all__ = ["REMOVABLE", "without_in_header", "without_in_text"]
 
 #: What may stand before an addition at the beginning of a document, and after one at its end.
 _OPENING = re.compile(rb"(?:.*<body[^>]*+>)?(?:\s++|<[^>]*+>)*+", re.DOTALL | re.IGNORECASE)
@@ -21,34 +20,12 @@ _CLOSING = re.compile(rb"(?:\s++|</[A-Za-z0-9]++\s*+>)*+")
 REMOVABLE = 4 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class Addition:
-    """One thing that a gateway adds.
-
-    Attributes:
-        name: What messages call it.
-        to: The header (lower case) or the media type of the parts to which it is added.
-        text: What is added: before the value of a header, as the last lines of a plain text, at the beginning or
-            the end of another text, tags aside.
-
-    Raises:
-        UsageError: it has no text, so that it would be found everywhere.
-    """
-
-    name: str
-    to: str
-    text: str
-
-    def __post_init__(self) -> None:
-        if not self.text.strip():
-            raise UsageError(f"the addition {self.name!r} has no text", "say what is added, or leave it out")
-
-
 def without_in_header(value: str, additions: Sequence[Addition]) -> tuple[str, list[str]]:
     """Return the value of a header without what was added before it, and the names of what was.
 
     Example:
-        >>> without_in_header("[EXTERNAL]  Offer", [Addition("tag", "subject", "[EXTERNAL]")])
+        >>> tag = Addition(name="tag", to="subject", text="[EXTERNAL]", reason="policy of the gateway")
+        >>> without_in_header("[EXTERNAL]  Offer", [tag])
         ('Offer', ['tag'])
     """
     found: list[str] = []

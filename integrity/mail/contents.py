@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from integrity.mail.additions import REMOVABLE, Addition, without_in_text
+from integrity.mail.additions import REMOVABLE, without_in_text
 from integrity.mail.charsets import WIDE, codecs_of, utf8
 from integrity.mail.octets import Octets, line_ends
 from integrity.mail.parts import Leaf
+from integrity.transit import Addition
 
 __all__ = ["Content", "content", "decoded_octets", "text_of"]
 

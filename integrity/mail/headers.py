@@ -17,6 +17,7 @@ from itertools import islice
 from urllib.parse import unquote_to_bytes
 
 from integrity.mail.charsets import codecs_of, decoded, text8
+from integrity.values import EPOCH
 
 __all__ = [
     "ADDRESSES",
@@ -65,7 +66,6 @@ _PARAMETER = re.compile(r';\s*([^\s=;]+)\s*=\s*(?:"((?:[^"\\]+|\\.?)*+)"?|([^;]*
 _BLANKS = re.compile(r"[ \t\r\n]+")
 _DELIMITER = re.compile(r'[<>,;:"@()\x01]')
 _QUOTED = re.compile(r"\\(.)", re.DOTALL)
-_EPOCH = dt.datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +280,6 @@ def moment(value: bytes | None) -> int | None:
             return None
         # A leap second is the second before it: no clock of a store has one.
         local = dt.datetime(*parts[:5], min(parts[5], 59))
-        return ((local - _EPOCH) // dt.timedelta(microseconds=1)) - (parts[9] or 0) * 1_000_000
+        return ((local - EPOCH) // dt.timedelta(microseconds=1)) - (parts[9] or 0) * 1_000_000
     except (ValueError, TypeError, IndexError, OverflowError, AttributeError):
         return None  # the parser of dates is not proof against every text

@@ -17,12 +17,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from integrity.mail.additions import Addition, without_in_header
+from integrity.mail.additions import without_in_header
 from integrity.mail.charsets import text8
 from integrity.mail.contents import content
 from integrity.mail.headers import ADDRESSES, MEANT, RELAXED, Header, meaning, moment, received_at
 from integrity.mail.octets import Octets, line_ends
 from integrity.mail.parts import Container, Defects, Leaf, Message, walk
+from integrity.transit import Addition
 
 __all__ = ["CANON_VERSION", "Rungs", "climb"]
 

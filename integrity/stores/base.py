@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 import pyarrow as pa
 
 from integrity.columns import Column
-from integrity.mail.additions import Addition
+from integrity.transit import Addition
 
 __all__ = [
     "CHUNK_ROWS",

@@ -21,6 +21,7 @@ from integrity.errors import StoreError, did_you_mean
 from integrity.mail.keeping import LARGE, kept
 from integrity.stores.imap_line import TEMPORARY, Account, Folder, Line
 from integrity.stores.mailboxes import Mail
+from integrity.values import micros
 
 __all__ = ["ImapMailboxes"]
 
@@ -28,7 +29,6 @@ __all__ = ["ImapMailboxes"]
 _MAILS_AT_ONCE, _PIECE = 100, 2 * 2**20
 #: How many mails' sizes are asked for at once: as many UIDs as fit a command of 8,000 octets.
 _SIZES_AT_ONCE = 500
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 #: What a server gives of some mails: by UID, by item.
 _Given = dict[int, dict[bytes, Any]]
@@ -338,7 +338,7 @@ def _microseconds(date: dt.datetime | None) -> int | None:
     if date is None:
         return None
     with contextlib.suppress(ValueError):  # a zone of more than a day
-        return ((date if date.tzinfo else date.replace(tzinfo=dt.UTC)) - _EPOCH) // dt.timedelta(microseconds=1)
+        return micros(date if date.tzinfo else date.replace(tzinfo=dt.UTC))
     return None
 
 

@@ -22,11 +22,11 @@ import polars as pl
 import pyarrow as pa
 
 from integrity.errors import StoreError, UsageError, did_you_mean
-from integrity.mail.additions import Addition
 from integrity.mail.journal import Journalled, unwrapped
 from integrity.mail.rungs import climb
 from integrity.stores.base import Span
 from integrity.stores.mailboxes import Mail, Mailboxes
+from integrity.transit import Addition
 
 __all__ = ["MailStore", "mail_store"]
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 from integrity.errors import StoreError
 from integrity.mail.keeping import LARGE, kept
 from integrity.stores.mailboxes import LeftOut, Mail
+from integrity.values import micros
 
 __all__ = ["FORMATS", "Mboxes"]
 
@@ -31,7 +32,6 @@ _FROM = rb"From [^\r\n]{0,400}?\d\d?:\d\d[^\r\n]{0,400}(?:\r?\n|\Z)"
 _FIRST = re.compile(_FROM)
 _NEXT = re.compile(rb"\n\r?\n(" + _FROM + rb")")
 _ZONE = re.compile(rb" (?:[+-]\d{4}|GMT|UTC|UT)\b")
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _CHUNK = 1 << 20
 #: A separator that is cut by the end of a chunk is shorter than this.
 _HELD = 1024
@@ -198,7 +198,7 @@ def _date_of(line: bytes, zone: str | None) -> int | None:
             try:
                 local = dt.datetime(*parsed[:6])
                 offset = dt.timezone(dt.timedelta(seconds=parsed[9] or 0)) if own else ZoneInfo(zone or "UTC")
-                return (local.replace(tzinfo=offset) - _EPOCH) // dt.timedelta(microseconds=1)
+                return micros(local.replace(tzinfo=offset))
             except (ValueError, OverflowError):
                 return None
     return None

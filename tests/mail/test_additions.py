@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from integrity.errors import UsageError
-from integrity.mail.additions import Addition
 from integrity.mail.rungs import climb
+from integrity.transit import Addition
 from tests.mail.mails import HEADERS, multipart, part, under
 
-TAG = Addition("tag", "subject", "[EXTERNAL] ")
-FOOT = Addition("foot", "text/plain", "\r\n-- \r\nThis mail is 기밀.\r\n")
-BANNER = Addition("banner", "text/html", "<p>external</p>\n")
+TAG = Addition(name="tag", to="subject", text="[EXTERNAL] ", reason="policy")
+FOOT = Addition(name="foot", to="text/plain", text="\r\n-- \r\nThis mail is 기밀.\r\n", reason="policy")
+BANNER = Addition(name="banner", to="text/html", text="<p>external</p>\n", reason="policy")
 
 
 def sent(text: bytes = b"Hello", html: bytes = b"<b>Hello</b>\r\n<i>x</i>", subject: bytes = b"Offer") -> bytes:
@@ -65,7 +65,10 @@ def test_a_text_at_either_end_of_a_html() -> None:
     [
         (sent(html=b"Pay 1<p>external</p>00"), BANNER),
         (sent(html=b"<b>Pay</b> 1\r\n<p>external</p>\r\n00"), BANNER),
-        (sent(b"Pay 1\r\nx--\r\nconfidential"), Addition("foot", "text/plain", "--\nconfidential")),
+        (
+            sent(b"Pay 1\r\nx--\r\nconfidential"),
+            Addition(name="foot", to="text/plain", text="--\nconfidential", reason="policy"),
+        ),
     ],
 )
 def test_in_the_middle_it_might_change_what_others_say(data: bytes, addition: Addition) -> None:
@@ -79,13 +82,13 @@ def test_the_last_occurrence_is_removed() -> None:
 
 
 def test_one_addition_behind_another() -> None:
-    other = Addition("other", "text/plain", "Sent through X")
+    other = Addition(name="other", to="text/plain", text="Sent through X", reason="policy")
     both = "Hello\r\n\r\n-- \r\nThis mail is 기밀.\r\nSent through X".encode()
     assert added(sent(both), FOOT, other) == ("other", "foot")
 
 
 def test_attachments_and_forwarded_mails_are_left_alone() -> None:
-    foot = Addition("foot", "text/plain", "FOOT")
+    foot = Addition(name="foot", to="text/plain", text="FOOT", reason="policy")
     attached = under(HEADERS, part("text/plain", b"Hello FOOT", "8bit", "Content-Disposition: attachment"))
     forwarded = under(
         HEADERS, multipart(b"Content-Type: message/rfc822\r\n\r\nSubject: [EXTERNAL] x\r\n\r\nHello FOOT")
@@ -100,5 +103,5 @@ def test_a_mail_without_message_id_is_known_by_what_is_left() -> None:
 
 
 def test_an_addition_has_a_text() -> None:
-    with pytest.raises(UsageError, match="the addition 'a' has no text"):
-        Addition("a", "subject", " \n")
+    with pytest.raises(UsageError, match="text: is empty"):
+        Addition(name="a", to="subject", text=" \n", reason="policy")

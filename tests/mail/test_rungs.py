@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from integrity.mail.additions import Addition
 from integrity.mail.rungs import climb
+from integrity.transit import Addition
 from tests.mail.mails import ANY_MAIL, HEADERS, differing, ladder, mail, multipart, part, tree, under, windows
 
 #: KS X 1001, which all Korean charsets have in common: two octets a character, beside ASCII.
@@ -226,6 +226,6 @@ def test_a_mapped_mail_is_the_same_mail() -> None:
         file.flush()
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
             assert len(mapped) > 8 * 2**20
-            assert climb(mapped, [Addition("a", "text/plain", "x")]) == climb(data)
+            assert climb(mapped, [Addition(name="a", to="text/plain", text="x", reason="policy")]) == climb(data)
             with windows(2**28):
                 assert climb(data) == climb(mapped)
