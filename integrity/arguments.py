@@ -58,10 +58,9 @@ def side_of(
     hindrance: str = "",
 ) -> Reader | ControlTotals:
     if isinstance(where, ControlTotals):
-        if not promise.carried:
+        if promise.untotalled:
             raise UsageError(
-                f"contract {promise.name!r} has a clock that is not carried, so totals of a side cannot say in which "
-                f"batch they differ",
+                f"totals of a side cannot be reconciled under contract {promise.name!r}: {promise.untotalled}",
                 "give the items of both sides, or compare two ControlTotals with ==",
             )
         if where.contract_sha256 != promise.sha256:

@@ -276,9 +276,20 @@ class Contract(Part):
         return self.clock is None or self.clock.carried
 
     @property
+    def untotalled(self) -> str:
+        """Why equal items need not have equal totals, in words; empty where totals of two sides can be compared."""
+        reasons = {
+            "its clock is not carried": not self.carried,
+            "of each item several copies may be kept": self.copies > 1,
+            "its source may see an item several times": self.distinct,
+            "one item of its source goes to several places": self.fan_out is not None,
+        }
+        return ", and ".join(why for why, holds in reasons.items() if holds)
+
+    @property
     def joined(self) -> bool:
         """Whether every item has to be brought together with its other half, and totals alone could not tell."""
-        return bool(not self.carried or self.ladder or self.place is not None or self.copies > 1 or self.distinct)
+        return bool(self.untotalled or self.ladder or self.place is not None)
 
     @property
     def columns(self) -> dict[str, Column]:

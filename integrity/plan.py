@@ -37,7 +37,7 @@ from integrity.totals import ControlTotals
 from integrity.transit import MEMBERS
 from integrity.values import micros, moment
 
-__all__ = ["Plan", "check_always", "explain", "lag_of", "planned"]
+__all__ = ["Plan", "check_always", "expanded", "explain", "lag_of", "planned"]
 
 _SIDES = ("source", "destination", "outcomes", "members")
 
@@ -102,18 +102,13 @@ def planned(
         raise UsageError(
             f"since {moment(begin).isoformat()} is not before until {moment(end).isoformat()}", "swap them"
         )
-    if members is not None and promise.fan_out is None:
-        raise UsageError(f"contract {promise.name!r} expands no groups", f"add place: and fan_out: {MEMBERS} to it")
     mode = pushdown_of(pushdown)
     stores = [side if isinstance(side, ControlTotals) else open_store(side) for side in (source, destination)]
     read_from = [side.read_at if isinstance(side, ControlTotals) else started for side in stores]
     now = min([micros(m) for m in read_from] + ([] if as_of is None else [instant_of(as_of, "as_of")]))
     # What a replica does not hold yet leaves its batch open; what the other side holds already is not from the future.
     cut = min([now, *(micros(started - lag_of(side)) for side in stores)])
-    if promise.fan_out is not None and not isinstance(stores[0], ControlTotals):
-        groups = None if members is None else open_store(members)
-        known = Members(promise, groups, mapping_of(mapped.get("members", {})), zones.get("members"))
-        stores[0] = FannedOut(stores[0], promise, known, mapping_of(mapped.get("source", {})), zones.get("source"))
+    stores[0] = expanded(stores[0], promise, members, mapped, zones)
     timely = promise.timeliness is not None and Assertion.TIMELINESS not in skips
     case = Case(promise, cut, now + (promise.clock.skew if promise.clock else 0) + 1, values, timely)
 
@@ -127,6 +122,24 @@ def planned(
     check_always(mode, sides)
     ended = None if outcomes is None else open_store(outcomes)
     return Plan(promise, case, sides, ended, begin, end, skips, mapped, zones)
+
+
+def expanded(source: Any, promise: Contract, members: Any, mapped: Mapping[str, Any], zones: Mapping[str, str]) -> Any:
+    """Return a source whose items come once for each of their places, where the contract says that they have several.
+
+    Raises:
+        UsageError: members were given to a contract that expands nothing.
+        StoreError: the store of members cannot be read.
+    """
+    if promise.fan_out is None:
+        if members is not None:
+            raise UsageError(f"contract {promise.name!r} expands no groups", f"add place: and fan_out: {MEMBERS} to it")
+        return source
+    if isinstance(source, ControlTotals):
+        return source
+    groups = None if members is None else open_store(members)
+    known = Members(promise, groups, mapping_of(mapped.get("members", {})), zones.get("members"))
+    return FannedOut(source, promise, known, mapping_of(mapped.get("source", {})), zones.get("source"))
 
 
 def lag_of(side: Any) -> dt.timedelta:

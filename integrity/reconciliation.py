@@ -38,7 +38,7 @@ from integrity.items import Reader
 from integrity.joined import MERGED
 from integrity.outcomes import Outcomes
 from integrity.passes import measure as measure_side
-from integrity.plan import check_always, lag_of, planned
+from integrity.plan import check_always, expanded, lag_of, planned
 from integrity.remote import pushdown_of
 from integrity.result import Reached, Result, SideRead, batch_frame, total_counts
 from integrity.search import Progress, Quiet
@@ -151,7 +151,7 @@ def reconcile(
         assertions=assertions,
         totals=totals,
         notes=_notes(promise, compared, judged, absent, skips, sides),
-        ladder=tuple(Reached(rung.column, rung.means, compared.rungs.get(rung.column, 0)) for rung in promise.ladder),
+        ladder=_reached(promise, compared, sides),
         exclusions=_exclusions(promise, compared, judged),
         since=None if begin is None else moment(begin),
         until=None if end is None else moment(end),
@@ -176,6 +176,7 @@ def measure(
     since: Instant = None,
     until: Instant = None,
     as_of: Instant = None,
+    members: Any = None,
     columns: Mapping[str, str] | None = None,
     timezone: str | None = None,
     pushdown: str = "auto",
@@ -189,6 +190,8 @@ def measure(
         since: First instant, on a window boundary.
         until: First instant no longer asked for.
         as_of: Later event times are from the future; now if left out.
+        members: As for :func:`reconcile`, of a source, under our names. What that takes for one item (several ways to
+            one place, several views of one item) is counted here as often as it is there.
         columns: Their column names to ours.
         timezone: How to read naive timestamps.
         pushdown: As for :func:`reconcile`.
@@ -209,6 +212,8 @@ def measure(
     skew = promise.clock.skew if promise.clock else 0
     case = Case(promise, cut, cut + skew + 1, values=False, timely=promise.timeliness is not None)
     zones = zones_of({side: timezone} if timezone else {})
+    if side == "source":
+        store = expanded(store, promise, members, {side: dict(columns or {})}, zones)
     reader = side_of(promise, side, store, case, dict(columns or {}), zones.get(side), begin, end, mode)
     if isinstance(reader, ControlTotals):
         return reader
@@ -278,6 +283,13 @@ def _check_rows(totals: dict[str, int], breaks: Log, batches: pl.DataFrame) -> N
             )
 
 
+def _reached(promise: Contract, compared: Compared, sides: Sequence[Reader | ControlTotals]) -> tuple[Reached, ...]:
+    """How far each pair got; of recorded totals, which are no items, nobody knows."""
+    if any(isinstance(side, ControlTotals) for side in sides):
+        return ()
+    return tuple(Reached(rung.column, rung.means, compared.rungs.get(rung.column, 0)) for rung in promise.ladder)
+
+
 def _recorded(
     side: Reader | ControlTotals,
     how: str,
@@ -307,6 +319,8 @@ def _notes(
         notes.append("no item was read on either side, so nothing was judged")
     elif not closed.height:
         notes.append("no batch is closed yet, so nothing was judged")
+    if promise.ladder and any(isinstance(side, ControlTotals) for side in sides):
+        notes.append("recorded totals cannot say which rung of the ladder each pair reached")
     unlocated = judged.filter(~pl.col("located")).height
     if unlocated:
         notes.append(f"{unlocated} batches differ, but recorded totals cannot say in which items")

@@ -270,3 +270,34 @@ def test_rows_keep_their_other_columns_whatever_their_types() -> None:
     got = pa.Table.from_batches(list(source.stream(["odd", "mailbox"])))
     assert got["mailbox"].to_pylist() == ["a", "b", "c"]
     assert got["odd"].to_pylist() == ["x", "x", 1]
+
+
+def test_what_is_measured_is_expanded_too() -> None:
+    groups = members(("all@x", "kim", None, None), ("all@x", "lee", None, None))
+    sent = integrity.measure(CONTRACT, accepted((["all@x"], "1", 1)), side="source", members=groups)
+    kept = integrity.measure(CONTRACT, delivered(("kim", "1", 1), ("lee", "1", 1)), side="destination")
+    assert sent == kept
+
+
+@pytest.mark.parametrize(
+    ("promise", "why"),
+    [
+        ({"copies": 2}, "of each item several copies may be kept"),
+        ({"distinct": True}, "its source may see an item several times"),
+    ],
+)
+def test_totals_are_refused_where_they_could_not_agree(promise: dict[str, Any], why: str) -> None:
+    plain = integrity.Contract(name="plain", version=1, identity=["id"], content=["body"], **promise)
+    frame = pl.DataFrame({"id": ["1"], "body": ["x"]})
+    with pytest.raises(UsageError, match=why):
+        integrity.reconcile(plain, integrity.measure(plain, frame, side="source"), frame)
+
+
+def test_recorded_totals_cannot_climb_a_ladder_and_say_so() -> None:
+    ladder = [{"column": "raw", "means": "identical"}, {"column": "body", "means": "alike"}]
+    plain = integrity.Contract(name="plain", version=1, identity=["id"], content=["body"], ladder=ladder)
+    frame = pl.DataFrame({"id": ["1"], "body": ["x"], "raw": ["r"]})
+    result = integrity.reconcile(plain, integrity.measure(plain, frame, side="source"), frame)
+    assert (result.verdict, result.ladder) == ("pass", ())
+    assert "recorded totals cannot say which rung of the ladder each pair reached" in result.notes
+    assert [rung.count for rung in integrity.reconcile(plain, frame, frame).ladder] == [1, 0]

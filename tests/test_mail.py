@@ -513,7 +513,8 @@ def test_totals_of_mailboxes_are_kept_and_compared_by_bucket(tmp_path: Path) -> 
     assert halves[0] + halves[1] == there
     assert integrity.measure("mail", log.head(39), side="source") != there
     with pytest.raises(
-        integrity.UsageError, match="has a clock that is not carried, so totals of a side cannot say in which batch"
+        integrity.UsageError,
+        match="cannot be reconciled under contract 'mail': its clock is not carried, and one item of its source goes to",
     ):
         integrity.reconcile("mail", here, f"maildir:{boxes}", as_of=AS_OF)
 
