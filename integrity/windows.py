@@ -30,7 +30,7 @@ import polars as pl
 
 from integrity.errors import did_you_mean
 
-__all__ = ["DAY", "Window", "format_duration", "parse_duration"]
+__all__ = ["DAY", "Window", "format_duration", "is_time_zone", "parse_duration"]
 
 #: Microseconds of each unit, the largest first.
 _UNITS: Final = {
@@ -140,9 +140,7 @@ class Window:
             )
         if self.timezone is None:
             return
-        # Asked of the list, not of ZoneInfo(): that one also opens "right/…" (which counts leap seconds),
-        # "localtime" (which is another zone on another machine), and directories.
-        if not isinstance(self.timezone, str) or self.timezone not in _zones():
+        if not is_time_zone(self.timezone):
             raise ValueError(
                 f"{self.timezone!r} is not an IANA time zone; {did_you_mean(str(self.timezone), _zones())}"
             )
@@ -214,6 +212,15 @@ def _days_around(utc_day: int) -> tuple[int, int, int]:
 @lru_cache(maxsize=1)
 def _zones() -> frozenset[str]:
     return frozenset(available_timezones() - {"localtime"})
+
+
+def is_time_zone(name: object) -> bool:
+    """Return whether this is the name of a time zone.
+
+    Asked of the list, not of ZoneInfo(): that one also opens "right/…" (which counts leap seconds), "localtime" (which
+    is another zone on another machine), and directories.
+    """
+    return isinstance(name, str) and name in _zones()
 
 
 @lru_cache(maxsize=1 << 16)

@@ -76,7 +76,7 @@ def _named(text: str) -> Store:
     scheme = url[1].lower()
     text = scheme + text[url.end(1) :]
     if scheme in SCHEMES:
-        from integrity.stores.mail import mail_store
+        from integrity.stores.mail_url import mail_store
 
         return mail_store(text)
     dialect = scheme.partition("+")[0]

@@ -1,34 +1,27 @@
 """What is a mailbox as rows? One for each mail and mailbox, with the rungs of its ladder as columns.
 
-The mails come from :class:`~integrity.stores.mailboxes.Mailboxes`, what is in them from :mod:`integrity.mail`. Options
-of the URL say what cannot be seen: whose the mails are (``?mailbox=alice``, or ``?by=envelope``: those whom the server
-wrote down as recipients), and that each is a report in which the real one is wrapped (``?unwrap=journal``).
+The mails come from :class:`~integrity.stores.mailboxes.Mailboxes`, what is in them from :mod:`integrity.mail`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 import pyarrow as pa
 
-from integrity.errors import StoreError, UsageError, did_you_mean
 from integrity.mail.journal import Journalled, unwrapped
 from integrity.mail.rungs import climb
 from integrity.stores.base import Span
 from integrity.stores.mailboxes import Mail, Mailboxes
 from integrity.transit import Addition
 
-__all__ = ["MailStore", "mail_store"]
+__all__ = ["MailStore", "Options"]
 
 #: Text as Arrow has always had it, which every reader of a store knows.
 _COPIED: Final = pl.CompatLevel.oldest()
@@ -62,13 +55,11 @@ _COLUMNS: Final[dict[str, pa.DataType]] = {
     "path": pa.string(),
 }
 _ROWS = 512  # a mail costs more than a row of a table: a chunk should not take seconds
-_BY = ("place", "envelope")
-_UNWRAP = ("journal",)
 
 
 @dataclass(frozen=True)
-class _Options:
-    """What a URL says of its mails.
+class Options:
+    """What has to be said of mails, because it cannot be seen.
 
     Attributes:
         mailbox: Whose they all are; ``None``: as ``by`` says.
@@ -98,9 +89,9 @@ class MailStore:
     defects = "defects"
 
     def __init__(
-        self, mailboxes: Mailboxes, options: _Options | None = None, additions: Sequence[Addition] = ()
+        self, mailboxes: Mailboxes, options: Options | None = None, additions: Sequence[Addition] = ()
     ) -> None:
-        self._mailboxes, self._options, self._additions = mailboxes, options or _Options(), tuple(additions)
+        self._mailboxes, self._options, self._additions = mailboxes, options or Options(), tuple(additions)
         self._found: Counter[str] = Counter()
         mailboxes.check()
 
@@ -204,104 +195,3 @@ def _array(values: list[Any], arrow_type: pa.DataType) -> pa.Array[Any]:
         return pl.Series(values, dtype=pl.Int64).cast(pl.Datetime("us", "UTC")).to_arrow()
     kinds = {pa.string(): pl.String, pa.int64(): pl.Int64}
     return pl.Series(values, dtype=kinds.get(arrow_type, pl.List(pl.String))).to_arrow(compat_level=_COPIED)
-
-
-# ---- which mailboxes does a URL mean? ----------------------------------------------------------------------
-
-
-def _maildir(where: str, options: Mapping[str, str]) -> Mailboxes:
-    from integrity.stores.maildir import Maildirs
-
-    _none(options, "maildir")
-    return Maildirs(where)
-
-
-def _mbox(where: str, options: Mapping[str, str]) -> Mailboxes:
-    from integrity.stores.mbox import FORMATS, Mboxes
-
-    form = options.get("format", "mboxrd")
-    if form not in FORMATS:
-        raise UsageError(f"there is no mbox format {form!r}", did_you_mean(form, FORMATS))
-    zone = options.get("timezone")
-    if zone is not None:
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise UsageError(f"there is no time zone {zone!r}", "use an IANA name such as Asia/Seoul or UTC") from None
-    known = ("format", "timezone")
-    _none({name: value for name, value in options.items() if name not in known}, "mbox", *known)
-    return Mboxes(where, form, zone)
-
-
-def _eml(where: str, options: Mapping[str, str]) -> Mailboxes:
-    from integrity.stores.eml import EmlFiles
-
-    _none(options, "eml")
-    return EmlFiles(where)
-
-
-#: What opens each scheme whose URL is a path.
-_PLACES: Final[dict[str, Callable[[str, Mapping[str, str]], Mailboxes]]] = {
-    "maildir": _maildir,
-    "mbox": _mbox,
-    "eml": _eml,
-}
-
-
-def mail_store(url: str) -> MailStore:
-    """Return the mails of a URL: ``maildir:PATH``, ``mbox:PATH``, ``eml:PATH``, ``imaps://user@host/#INBOX``.
-
-    Raises:
-        UsageError: an option cannot be meant.
-        StoreError: nothing is there.
-    """
-    scheme, _, rest = url.partition(":")
-    if scheme in _PLACES:
-        parted = re.fullmatch(r"(?s)(.*?)(?:\?((?:[A-Za-z]+=[^?&]*)(?:&[A-Za-z]+=[^?&]*)*))?", rest)
-        assert parted is not None
-        where = parted[1]
-        if where.startswith("//"):  # maildir:///var/mail, as people write URLs
-            where = where[2:]
-        if not where:
-            raise StoreError(f"{url!r} names no place", f"write for example {scheme}:/var/mail/acme")
-        options, others = _options(parted[2] or "")
-        try:
-            return MailStore(_PLACES[scheme](os.path.expanduser(where), others), options)
-        except OSError as error:  # a path that no system could have
-            raise StoreError(f"{where[:200]!r} is no path: {error.strerror}", "write the path of your mails") from error
-    from integrity.stores.imap import ImapMailboxes
-
-    before, query, after = re.fullmatch(r"(?s)([^?#]*)(?:\?([^#]*))?(#.*)?", url).groups()  # type: ignore[union-attr]
-    options, others = _options(query or "")
-    rest = f"?{urlencode(others)}" if others else ""
-    return MailStore(ImapMailboxes(f"{before}{rest}{after or ''}"), options)
-
-
-def _options(query: str) -> tuple[_Options, dict[str, str]]:
-    """Split what is asked of every kind of mailbox from what only one knows."""
-    pairs = parse_qsl(query, keep_blank_values=True)
-    given = dict(pairs)
-    for name, value in pairs:
-        if given[name] != value:
-            raise UsageError(f"the option {name} is there twice", "leave one of them out")
-    mailbox, by, unwrap = given.pop("mailbox", None), given.pop("by", "place"), given.pop("unwrap", None)
-    delivered = given.pop("delivered", None)
-    if by not in _BY:
-        raise UsageError(f"mails cannot be told by {by!r}", did_you_mean(by, _BY))
-    if unwrap is not None and unwrap not in _UNWRAP:
-        raise UsageError(f"{unwrap!r} cannot be unwrapped", did_you_mean(unwrap, _UNWRAP))
-    if mailbox == "":
-        raise UsageError("mailbox= names nobody", "write for example mailbox=kim")
-    if delivered not in (None, "received"):
-        raise UsageError(f"there is no moment of delivery {delivered!r}", "write delivered=received, or leave it out")
-    if mailbox is not None and by == "envelope":
-        raise UsageError("mails are either of one mailbox or of those whom the envelope names", "leave one of them out")
-    return _Options(mailbox, by, unwrap, delivered), given
-
-
-def _none(options: Mapping[str, str], scheme: str, *known: str) -> None:
-    for name in options:
-        raise UsageError(
-            f"a {scheme}: URL has no option {name!r}",
-            did_you_mean(name, ["mailbox", "by", "unwrap", "delivered", *known]),
-        )
