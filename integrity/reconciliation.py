@@ -29,6 +29,7 @@ from integrity.arguments import (
     zones_of,
 )
 from integrity.balance import Compared
+from integrity.batches import batch_frame, total_counts
 from integrity.breaks import Case
 from integrity.canonical import ENCODING_VERSION
 from integrity.comparison import compare
@@ -40,7 +41,7 @@ from integrity.outcomes import Outcomes
 from integrity.passes import measure as measure_side
 from integrity.plan import check_always, expanded, lag_of, planned
 from integrity.remote import pushdown_of
-from integrity.result import Reached, Result, SideRead, batch_frame, total_counts
+from integrity.result import Reached, Result, SideRead
 from integrity.search import Progress, Quiet
 from integrity.selftest import run_self_test
 from integrity.sides import Role

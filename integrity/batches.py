@@ -1,0 +1,80 @@
+"""What is told of each batch, and of all of them together?"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from integrity.contracts import BATCH_COLUMNS, Contract
+from integrity.latency import percentiles
+from integrity.totals import BATCH
+
+__all__ = ["batch_frame", "total_counts"]
+
+_TOTALS = (
+    "source_records", "destination_records", "matched", "corrupt", "unverified", "lost", "accounted", "pending",
+    "duplicate", "extra", "moved", "late", "skewed", "unauthorized", "invalid", "excluded", "superseded",
+)  # fmt: skip
+_UTC = pl.Datetime("us", "UTC")
+
+
+def batch_frame(judged: pl.DataFrame, histogram: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    """Return judged batches in the columns of ``result.batches``, amounts as unscaled text, and ``__open``."""
+    keys = [*contract.partition, BATCH]
+    latency = percentiles(histogram, keys, {"latency_p50": 0.5, "latency_p95": 0.95})
+    peak = pl.col("destination_latency_max")
+    joined = judged.join(latency, on=keys, how="left", nulls_equal=True).with_columns(
+        # the middle of the last bucket may lie above the exact maximum
+        pl.min_horizontal("latency_p50", peak).alias("latency_p50"),
+        pl.min_horizontal("latency_p95", peak).alias("latency_p95"),
+        peak.alias("latency_max"),
+        pl.sum_horizontal("source_excluded", "destination_excluded", "unsettled", "copies").alias("excluded"),
+        (pl.col("source_superseded") + pl.col("destination_superseded")).alias("superseded"),
+        pl.lit(0, pl.Int64).alias("unauthorized"),
+        *(_hash(side) for side in ("source", "destination")),
+    )
+    if contract.window is not None:
+        ends = pl.col(BATCH).map_elements(contract.window.end_of, return_dtype=pl.Int64)
+    else:
+        ends = pl.lit(None, pl.Int64)
+    located = pl.col("located")
+    counts = (
+        "matched",
+        "corrupt",
+        "unverified",
+        "lost",
+        "accounted",
+        "pending",
+        "duplicate",
+        "extra",
+        "moved_in",
+        "moved_out",
+    )
+    amounts = [
+        pl.col(f"{side}_amount.{name}").alias(f"{side}_{name}")
+        for name in contract.amounts
+        for side in ("source", "destination")
+    ]
+    timed = joined.with_columns(
+        pl.col(BATCH).cast(_UTC).alias("batch_start"),
+        ends.cast(_UTC).alias("batch_end"),
+        *(pl.when(located).then(pl.col(name)).alias(name) for name in counts),
+        pl.when(located).then("completeness_ratio").alias("completeness_ratio"),
+        *(pl.col(name).cast(pl.Duration("us")) for name in ("latency_p50", "latency_p95", "latency_max")),
+    )
+    return timed.sort(keys, nulls_last=True).select(
+        *contract.partition, *BATCH_COLUMNS, *amounts, pl.col("open").alias("__open")
+    )
+
+
+def total_counts(batches: pl.DataFrame) -> dict[str, int]:
+    """Sum the batches up, in DESIGN's names."""
+    named = batches.with_columns(pl.col("moved_out").alias("moved"))
+    return {name: int(named[name].sum() or 0) for name in _TOTALS}
+
+
+def _hash(side: str) -> pl.Expr:
+    """Hash totals as text: two 64-bit words, big-endian."""
+    words = pl.struct(f"{side}_hash_0", f"{side}_hash_1")
+    return words.map_elements(
+        lambda w: f"sum128:{w[f'{side}_hash_0']:016x}{w[f'{side}_hash_1']:016x}", return_dtype=pl.String
+    ).alias(f"{side}_hash")
