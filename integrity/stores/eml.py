@@ -7,7 +7,8 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 from integrity.errors import StoreError
-from integrity.stores.mailboxes import LeftOut, Mail
+from integrity.stores.left_out import LeftOut
+from integrity.stores.mailboxes import Mail
 from integrity.stores.maildir import read_mail
 
 __all__ = ["EmlFiles"]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["LeftOut", "Mail", "Mailboxes"]
+__all__ = ["Mail", "Mailboxes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +71,3 @@ class Mailboxes(Protocol):
             ConnectionLostError: the line was dropped, and the mails could not be had again where it was.
         """
         ...
-
-
-@dataclass
-class LeftOut:
-    """What a pass saw and did not read, by why: for the remarks."""
-
-    _seen: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, why: str, *paths: str) -> None:
-        """Some things were not read; ``why`` goes on after their number."""
-        if paths:
-            self._seen.setdefault(why, []).extend(paths)
-
-    def remarks(self) -> list[str]:
-        """One sentence for each reason: how many, and the first of them."""
-        return [f"{len(paths):,} {why}, the first one {paths[0]}" for why, paths in self._seen.items()]

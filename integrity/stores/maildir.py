@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 from integrity.errors import StoreError
 from integrity.mail.keeping import LARGE, kept
-from integrity.stores.mailboxes import LeftOut, Mail
+from integrity.stores.left_out import LeftOut
+from integrity.stores.mailboxes import Mail
 
 __all__ = ["Maildirs", "folder_name", "read_mail"]
 

@@ -19,7 +19,8 @@ import pyarrow as pa
 
 from integrity.errors import StoreError
 from integrity.mail.keeping import LARGE, kept
-from integrity.stores.mailboxes import LeftOut, Mail
+from integrity.stores.left_out import LeftOut
+from integrity.stores.mailboxes import Mail
 from integrity.values import micros
 
 __all__ = ["FORMATS", "Mboxes"]

@@ -1,0 +1,1 @@
+"""What claims to describe a tree of files, and what does it claim?"""

@@ -1,0 +1,1 @@
+"""What is in a tree of files, whatever it lies on?"""
