@@ -16,11 +16,24 @@ import polars_hash as plh
 from integrity import canonical
 from integrity.columns import Column, ColumnType
 from integrity.contracts import Contract
-from integrity.rows import CONTENT, DETAIL, EVENT
+from integrity.rows import CONTENT, DETAIL, EVENT, RUNG
 from integrity.totals import BATCH
 from integrity.windows import format_duration
 
-__all__ = ["COUNTED", "PRINT", "STRAY", "BreakKind", "Case", "breaks_of", "is_open", "placed", "remarked", "wide"]
+__all__ = [
+    "COUNTED",
+    "PRINT",
+    "STRAY",
+    "BreakKind",
+    "Case",
+    "agree",
+    "breaks_of",
+    "disagree",
+    "is_open",
+    "placed",
+    "remarked",
+    "wide",
+]
 
 
 class BreakKind(StrEnum):
@@ -88,6 +101,24 @@ class Case:
         return [*self.contract.partition, BATCH]
 
 
+def _digests(name: str) -> list[tuple[pl.Expr, pl.Expr]]:
+    """Both sides' kind and value of a digest that stands in for another."""
+    texts = [pl.col(f"{side}.{RUNG}{name}").str.to_lowercase() for side in "sd"]
+    return [(text.str.extract(r"^(.*):", 1).fill_null(""), text.str.extract(r"([^:]*)$", 1)) for text in texts]
+
+
+def agree(name: str) -> pl.Expr:
+    """Whether both sides tell the same digest. However it was made, other content would hardly have it."""
+    (_, mine), (_, other) = _digests(name)
+    return (mine == other).fill_null(False)
+
+
+def disagree(name: str) -> pl.Expr:
+    """Whether both sides tell a digest that was made in one way, and it differs."""
+    (how, mine), (hows, other) = _digests(name)
+    return ((mine != other) & (how == hows) & (how != "?")).fill_null(False)
+
+
 def is_open(case: Case) -> pl.Expr:
     """Whether a batch is open: its end and the grace period are not over as of the run. The untimed one never is."""
     window, grace = case.contract.window, case.contract.grace
@@ -145,14 +176,20 @@ def _stray(contract: Contract) -> list[pl.Expr]:
     rest = [pl.col(name) for name in contract.identity if name != contract.place]
     alone = pl.col("status").is_in(["lost", "extra"])
     side = {name: pl.coalesce(f"s.{CONTENT}{name}", f"d.{CONTENT}{name}") for name in contract.content}
-    evidence = [side[name].is_not_null() for name, column in contract.content.items() if column.evidence]
-    known = pl.all_horizontal(pl.lit(True), *evidence)
+    if not rest:  # its digest is all that it is known by elsewhere
+        stand_ins = [pl.format(f"{n} {{}}", pl.coalesce(f"s.{RUNG}{n}", f"d.{RUNG}{n}")) for n in contract.stand_ins]
+        side = {"": pl.coalesce(pl.col(f"s.{CONTENT}{contract.rung}"), f"d.{CONTENT}{contract.rung}", *stand_ins)}
+        known = side[""].is_not_null()
+        alone &= known
+    else:
+        evidence = [side[name].is_not_null() for name, column in contract.content.items() if column.evidence]
+        known = pl.all_horizontal(pl.lit(True), *evidence)
     content = (
         pl.struct(value.alias(name) for name, value in side.items()).hash(seed=0) if side else pl.lit(0, pl.UInt64)
     )
     stray, print_, place = STRAY
     return [
-        pl.when(alone).then(pl.struct(rest).hash(seed=0)).alias(stray),
+        pl.when(alone).then(pl.struct(rest).hash(seed=0) if rest else content).alias(stray),
         pl.when(alone & known).then(content).alias(print_),
         pl.when(alone).then(pl.col(contract.place)).alias(place),
     ]
@@ -172,10 +209,17 @@ def _differing(corrupt: pl.DataFrame, case: Case) -> list[pl.Series]:
         for name, column in case.contract.content.items()
         if column.detail is not None
     )
+    differs = {
+        key: pl.col(f"s.{key}").ne_missing(pl.col(f"d.{key}"))
+        if not (column.evidence or column.optional)  # what a side does not tell does not differ
+        else (pl.col(f"s.{key}") != pl.col(f"d.{key}")).fill_null(False)
+        for key, (_, column) in columns.items()
+    }
+    for name in case.contract.stand_ins:
+        columns[RUNG + name] = (name, Column(type=ColumnType.TEXT))
+        differs[RUNG + name] = disagree(name)
     names = [
-        pl.when(pl.col(f"s.{key}").ne_missing(pl.col(f"d.{key}"))).then(
-            pl.lit(name) if column.detail is None else pl.col(f"__says.{name}")
-        )
+        pl.when(differs[key]).then(pl.lit(name) if column.detail is None else pl.col(f"__says.{name}"))
         for key, (name, column) in columns.items()
     ]
     if not names:
@@ -187,11 +231,11 @@ def _differing(corrupt: pl.DataFrame, case: Case) -> list[pl.Series]:
     if not case.values:
         return [joined]
     shown = [joined]
-    differs = {k: corrupt.select(pl.col(f"s.{k}").ne_missing(pl.col(f"d.{k}"))).to_series().to_list() for k in columns}
+    which = {key: corrupt.select(differs[key]).to_series().to_list() for key in columns}
     for prefix, called in (("s.", "source_values"), ("d.", "destination_values")):
         texts = {k: canonical.shown(corrupt[prefix + k], column).to_list() for k, (_, column) in columns.items()}
         values = [
-            json.dumps({name: texts[k][i] for k, (name, _) in columns.items() if differs[k][i]}, ensure_ascii=False)
+            json.dumps({name: texts[k][i] for k, (name, _) in columns.items() if which[k][i]}, ensure_ascii=False)
             for i in range(corrupt.height)
         ]
         shown.append(pl.Series(called, values, dtype=pl.String))

@@ -39,7 +39,7 @@ def column_contradictions(
         problem = "names no column, so no item could be told from another"
         yield Refusal(problem, "write for example [message_id]", ("identity",))
     for name, column in identity.items():
-        for option in ("evidence", "carried", "detail"):
+        for option in ("evidence", "optional", "fresh", "carried", "detail"):
             if getattr(column, option):
                 yield Refusal("is said of content columns only", "leave it out", ("identity", name, option))
     for name, column in content.items():
@@ -49,6 +49,14 @@ def column_contradictions(
         if column.detail in columns:
             problem = f"{quoted(column.detail)} is compared itself"
             yield Refusal(problem, "name a column that only describes this one", ("content", name, "detail"))
+        if column.optional and column.evidence:
+            problem = "is either needed as evidence, or may be left untold"
+            yield Refusal(problem, "leave one of the two out", ("content", name, "optional"))
+        if column.fresh and not column.evidence:
+            yield Refusal("is said of evidence only", "write evidence: true beside it", ("content", name, "fresh"))
+    if content and all(column.optional for column in content.values()):
+        advice = "leave optional out of one, or add a digest marked evidence: true"
+        yield Refusal("may be left untold altogether, and would then be equal to anything", advice, ("content",))
     yield from twice(amounts, "amounts")
     yield from twice(partition, "partition")
     for place, name in enumerate(amounts):

@@ -80,6 +80,9 @@ class Column(Part):
         exact: Float: compare bit by bit.
         evidence: Content: a digest. Where it is null on a side, the content could not be compared.
         carried: Content: the destination copies it, so that it proves nothing about the rest.
+        optional: Content: a side may not tell it (NULL, or no such column). It is compared where both do; what has to
+            be proven, other columns prove.
+        fresh: Evidence: whoever computes it does so in this very run, and remembers none from an earlier one.
         detail: Content: another column, of JSON objects from the name of a part to its digest. Where this column
             differs, the parts that differ are named instead.
 
@@ -101,6 +104,8 @@ class Column(Part):
     decimals: Scale | None = None
     exact: Flag = False
     evidence: Flag = False
+    optional: Flag = False
+    fresh: Flag = False
     carried: Flag = False
     detail: ColumnName | None = None
 

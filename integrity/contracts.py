@@ -99,6 +99,8 @@ class Contract(Part):
         content: The columns that must arrive unchanged, in the order of their names.
         amounts: Integer or decimal columns, summed exactly per batch.
         clock: Which columns tell the time. Without one, two snapshots are compared as one batch.
+        changed: Without a clock: the column that tells when an item last changed, on a side that knows. Until then plus
+            ``grace``, as of the run, it may be missing or different, and is pending.
         window: How event time is cut into batches; a day where a clock is given and no window.
         grace: Microseconds after a window's end until its batch is closed.
         partition: Identity columns by whose values batches are divided further.
@@ -106,8 +108,8 @@ class Contract(Part):
         outcomes: What accounts for a missing item.
         unique: Whether an identity may come only once in the source.
         latest_by: Only the newest revision of each identity by this column counts.
-        ladder: Ever weaker equalities of a pair, the content column that is compared last. Which one each pair reached
-            is counted.
+        ladder: Ever weaker equalities of a pair: first what is more than the content column that is compared, then that
+            column, then what stands in for it where a side lacks it. Which one each pair reached is counted.
         distinct: Whether what is alike in the source, in identity and content, is one item, seen from several places.
         copies: How many copies the destination may keep of each item of the source.
         place: The identity column that says where an item belongs. What is lost at one place and extra at another is
@@ -143,6 +145,7 @@ class Contract(Part):
     content: Columns = Field(default={}, examples=["{body: text}"])
     amounts: Annotated[tuple[ColumnName, ...], Listed] = ()
     clock: Clock | None = Field(default=None, examples=["{event: sent_at, processed: stored_at}"])
+    changed: ClockColumn | None = Field(default=None, examples=["modified_at"])
     window: Cut = Field(default=None, validate_default=True)
     grace: Duration = 0
     partition: Annotated[tuple[ColumnName, ...], Listed] = ()
@@ -283,6 +286,8 @@ class Contract(Part):
             "of each item several copies may be kept": self.copies > 1,
             "its source may see an item several times": self.distinct,
             "one item of its source goes to several places": self.fan_out is not None,
+            "a side may leave some of its columns untold": any(column.optional for column in self.content.values()),
+            "one digest may stand in for another": bool(self.stand_ins),
         }
         return ", and ".join(why for why, holds in reasons.items() if holds)
 
@@ -290,6 +295,22 @@ class Contract(Part):
     def joined(self) -> bool:
         """Whether every item has to be brought together with its other half, and totals alone could not tell."""
         return bool(self.untotalled or self.ladder or self.place is not None)
+
+    @property
+    def rung(self) -> str | None:
+        """The content column of the ladder; ``None`` without one."""
+        return next((rung.column for rung in self.ladder if rung.column in self.content), None)
+
+    @property
+    def stand_ins(self) -> tuple[str, ...]:
+        """The columns that are compared, like with like, where a side does not tell the ladder's content column."""
+        names = [rung.column for rung in self.ladder]
+        return tuple(names[names.index(self.rung) + 1 :]) if self.rung is not None else ()
+
+    @property
+    def changes(self) -> ClockColumn | None:
+        """The column that tells when an item last changed."""
+        return self.changed if self.clock is None else self.clock.changed
 
     @property
     def columns(self) -> dict[str, Column]:
@@ -316,6 +337,7 @@ class Contract(Part):
         """Yield which promises cannot be meant together."""
         yield from column_contradictions(self.identity, self.content, self.amounts, self.partition)
         yield from self._clock_contradictions()
+        yield from self._changed_contradictions()
         yield from name_collisions(self.identity, self.amounts, self.partition)
         names = [exclusion.name for exclusion in self.exclude]
         yield from twice(names, "exclude")
@@ -326,18 +348,21 @@ class Contract(Part):
         yield from twice(rungs, "ladder")
         for place, name in enumerate(rungs):
             last = place == len(rungs) - 1
-            if last and name not in self.content:
+            if last and self.rung is None:
                 problem = f"{quoted(name)} is the last rung, and not what is compared"
                 yield Refusal(
                     problem, f"declare {name} under content, or end the ladder with a content column", ("ladder", place)
                 )
-            elif not last and name in self.columns:
+            elif name in self.columns and name != self.rung:
+                problem = f"{quoted(name)} is compared anyway, so it is no rung beside {quoted(self.rung)}"
+                yield Refusal(problem, "leave it out of the ladder, or out of the columns", ("ladder", place))
+            elif name == self.rung and not last and not self.content[name].evidence:
                 problem = f"{quoted(name)} is compared, so no pair could reach a weaker rung"
-                yield Refusal(problem, f"end the ladder with {name}, or take it out of content", ("ladder", place))
+                yield Refusal(problem, f"mark {name} as evidence: true, or end the ladder with it", ("ladder", place))
         if self.place is not None and self.place not in self.identity:
             problem = f"{quoted(self.place)} is not an identity column"
             yield Refusal(problem, did_you_mean(self.place, self.identity), ("place",))
-        if self.place is not None and len(self.identity) < 2:
+        if self.place is not None and len(self.identity) < 2 and self.rung is None:
             yield Refusal("leaves nothing to tell items by", "add to identity what is the same everywhere", ("place",))
         if self.fan_out is not None and self.place is None:
             yield Refusal("needs to know what it expands", "write place: and the identity column", ("fan_out",))
@@ -348,11 +373,10 @@ class Contract(Part):
 
     def _clock_contradictions(self) -> Iterator[Refusal]:
         clock = self.clock
-        changed = clock.changed if clock else None
         if clock is None:
             needs = {
                 "window": self.window is not None,
-                "grace": self.grace > 0,
+                "grace": self.grace > 0 and self.changed is None,
                 "due": self.due is not None,
                 "timeliness": self.timeliness is not None,
                 "authorization": self.authorization is not None,  # a grant holds at a moment
@@ -365,7 +389,7 @@ class Contract(Part):
                 "name that column, for example clock: {event: sent_at, processed: stored_at}",
                 ("timeliness",),
             )
-        if self.latest_by not in (None, *self.content, changed and changed.name):
+        if self.latest_by not in (None, *self.content, self.changes and self.changes.name):
             yield Refusal(
                 f"{quoted(self.latest_by)} is neither a content column nor the clock's changed column",
                 f"declare {self.latest_by} under content or as clock.changed",
@@ -397,6 +421,19 @@ class Contract(Part):
                 f"the destination does not carry {quoted(clock.event.name)}, which is in the identity",
                 "take it out of identity, or write carried: true",
                 ("clock", "carried"),
+            )
+
+    def _changed_contradictions(self) -> Iterator[Refusal]:
+        if self.changed is None:
+            return
+        if self.clock is not None:
+            yield Refusal("is said by the clock, where there is one", "write it as clock.changed", ("changed",))
+        declared = self.columns.get(self.changed.name)
+        if declared and (declared.type is not ColumnType.TIMESTAMP or declared.unit != self.changed.unit):
+            yield Refusal(
+                f"{quoted(self.changed.name)} is a time in {self.changed.unit} here, and not so among the columns",
+                f"declare it there as {{type: timestamp, unit: {self.changed.unit}}}",
+                ("changed",),
             )
 
 

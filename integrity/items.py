@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from integrity import canonical
-from integrity.rows import DEFECTS, VIA, Chunk, Slice
+from integrity.rows import ANNOUNCED, DEFECTS, VIA, Chunk, Slice
 from integrity.sides import Side
 from integrity.stores.base import Pushed, SearchableStore, Span
 from integrity.totals import BATCH
@@ -83,7 +83,7 @@ class Reader(Side):
     def asked(self) -> list[str]:
         """The columns that are asked of the store, by its own names."""
         names = [self.theirs(name) for name in self.needed if name not in self.absent]
-        own = [name for name in (self.defects, self.via) if name is not None]
+        own = [name for name in (self.defects, self.via, self.announced) if name is not None]
         return list(dict.fromkeys([*names, *own]))
 
     def framed(
@@ -117,7 +117,7 @@ class Reader(Side):
                 else canonical.flat(by_name[self.theirs(ours)])
                 for ours in columns
             }
-            for kept, theirs in ((DEFECTS, self.defects), (VIA, self.via)):
+            for kept, theirs in ((DEFECTS, self.defects), (VIA, self.via), (ANNOUNCED, self.announced)):
                 if theirs is not None:
                     arrays[kept] = canonical.flat(by_name[theirs])
             chunk = Chunk(self, arrays, columns)

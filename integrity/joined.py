@@ -20,7 +20,7 @@ from integrity.items import Reader
 from integrity.matching import items_of, rungs, tell
 from integrity.outcomes import Outcomes
 from integrity.passes import again, control_totals, newest, whole
-from integrity.rows import VIA
+from integrity.rows import ANNOUNCED, VIA
 from integrity.search import Found, Progress, at_once
 from integrity.spool import KEY, Log, Spool, together
 from integrity.totals import BATCH, Tally, add_frames
@@ -76,6 +76,7 @@ class _Match:
     def add(self, source: pl.DataFrame, destination: pl.DataFrame, ended: pl.DataFrame) -> None:
         """Match all rows of some identities."""
         case = self.case
+        source, destination = _announced(source, destination)
         source, destination = self._settled(self._merged(source), 0), self._settled(destination, 1)
         if not case.contract.carried:
             others = destination.filter(~pl.col("__scope"))
@@ -145,6 +146,13 @@ class _Match:
         return compared
 
 
+def _announced(source: pl.DataFrame, destination: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Leave the items of both sides, and say of the source's since when their other half is on its way."""
+    here, there = (rows.filter(pl.col(ANNOUNCED).is_null()) for rows in (source, destination))
+    since = destination.group_by("__identity").agg(pl.col(ANNOUNCED).max())
+    return here.drop(ANNOUNCED).join(since, on="__identity", how="left", maintain_order="left"), there
+
+
 def _misrouted(alone: pl.DataFrame, case: Case) -> pl.DataFrame:
     """Say of what is lost at one place and extra at another, that it was misrouted."""
     _, content, place = STRAY
@@ -161,8 +169,12 @@ def _misrouted(alone: pl.DataFrame, case: Case) -> pl.DataFrame:
     ]
     both = pl.concat([equal, *silent])
     name = pl.lit(case.contract.place)
-    there = pl.format("misrouted: it is in {} {}", name, "is").alias("why")
-    here = pl.format("misrouted: it belongs in {} {}", name, "belongs").alias("why")
+    if len(case.contract.identity) > 1:
+        there = pl.format("misrouted: it is in {} {}", name, "is").alias("why")
+        here = pl.format("misrouted: it belongs in {} {}", name, "belongs").alias("why")
+    else:  # nothing but equal content says that it is the same item
+        there = pl.format("moved? the destination has equal content at {} {}", name, "is").alias("why")
+        here = pl.format("moved? the source has equal content at {} {}", name, "belongs").alias("why")
     told = pl.concat(  # one reason an item
         [both.select(pl.col("lost").alias("break_id"), there), both.select(pl.col("extra").alias("break_id"), here)]
     )
@@ -174,7 +186,8 @@ def _misrouted(alone: pl.DataFrame, case: Case) -> pl.DataFrame:
 def _met(lost: pl.DataFrame, extra: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     """Pair the n-th lost item of each group with its n-th extra one: their ``break_id``, and both places."""
     place = STRAY[2]
-    ranked = [side.with_columns(pl.int_range(pl.len()).over(by).alias("__nth")) for side in (lost, extra)]
+    nth = pl.int_range(pl.len()).over(by).alias("__nth")  # in the order of places: what moved together stays together
+    ranked = [side.sort(place, maintain_order=True).with_columns(nth) for side in (lost, extra)]
     both = ranked[0].join(ranked[1], on=[*by, "__nth"], how="inner", suffix=":there")
     return both.select(
         pl.col("break_id").alias("lost"),

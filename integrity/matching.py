@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from integrity.breaks import PRINT, Case, breaks_of, placed, wide
+from integrity.breaks import PRINT, Case, agree, breaks_of, disagree, placed, wide
 from integrity.contracts import Contract
 from integrity.latency import with_latency
-from integrity.rows import CONTENT, EVENT, RUNG
+from integrity.rows import ANNOUNCED, CONTENT, EVENT, RUNG
 from integrity.spool import KEY, Sieve
 from integrity.totals import BATCH, Tally
 
@@ -243,9 +243,12 @@ def _status(items: pl.DataFrame, case: Case) -> pl.DataFrame:
     # row's batch, which gets a line of its own. Were the source row in a batch that agreed a moment ago, the data would
     # be changing while it is read: unsettled, for the next run to judge.
     drawn = s & d & ~s_scope & d_scope & ~pl.col("s.__inside").fill_null(False)
-    in_flight = (pl.col("s.__changed") + case.contract.grace > case.as_of).fill_null(False)
-    unsettled = pl.col("s.__open").fill_null(False) | in_flight
-    unproven = pl.col("s.__unproven").fill_null(False) | pl.col("d.__unproven").fill_null(False)
+    unsettled = pl.col("s.__open").fill_null(False) | _recent(case, "s.__changed", f"s.{ANNOUNCED}")
+    coming = pl.col("d.__open").fill_null(False)
+    if case.contract.changed is not None:  # a clock's is the source's; without one, each side tells its own
+        unsettled |= _recent(case, "d.__changed")
+        coming |= _recent(case, "d.__changed")
+    contradicted, proven = _contradicted(case.contract), _proven(case.contract)
     known = pl.col("in_source_copies").is_not_null()
     if case.contract.copies > 1:
         items = items.with_columns(_forked(case.contract).alias("forked"))
@@ -255,17 +258,19 @@ def _status(items: pl.DataFrame, case: Case) -> pl.DataFrame:
     status = (
         pl.when(s & pl.col("s.accepted").fill_null(False))
         .then(pl.when(s_scope).then(pl.lit("accounted")).otherwise(nothing))
-        .when(pl.col("equal"))
-        .then(pl.when(~s_scope).then(nothing).when(unproven).then(pl.lit("unverified")).otherwise(pl.lit("matched")))
+        .when(pl.col("equal") & ~contradicted)
+        .then(pl.when(~s_scope).then(nothing).when(proven).then(pl.lit("matched")).otherwise(pl.lit("unverified")))
         .when(s & d & (s_scope | drawn))
         .then(
             pl.when(unsettled & s_scope)
             .then(pl.lit("pending"))
             .when(unsettled)
             .then(pl.lit("unsettled"))
-            .when(_uncomparable(case.contract))
-            .then(pl.lit("unverified"))
-            .otherwise(pl.lit("corrupt"))
+            .when(contradicted | ~_same_as_far_as_told(case.contract))
+            .then(pl.lit("corrupt"))
+            .when(proven)
+            .then(pl.lit("matched"))
+            .otherwise(pl.lit("unverified"))
         )
         .when(s & d)
         .then(pl.when(d_scope).then(pl.lit("unsettled")).otherwise(nothing))
@@ -273,7 +278,7 @@ def _status(items: pl.DataFrame, case: Case) -> pl.DataFrame:
         .then(pl.when(~s_scope).then(nothing).when(unsettled).then(pl.lit("pending")).otherwise(pl.lit("lost")))
         .when(~d_scope)
         .then(nothing)
-        .when(pl.col("d.__open").fill_null(False))
+        .when(coming)
         .then(pl.lit("unsettled"))
         .when("forked")
         .then(pl.lit("copies"))
@@ -302,22 +307,46 @@ def _forked(contract: Contract) -> pl.Expr:
     """Whether a row that found no partner is a copy, allowed by the contract, of one that did."""
     alike = ["__identity", *(f"d.{word}" for word in PRINT)]
     pair = pl.col("has_source") & pl.col("has_destination")
-    paired = (pair & (pl.col("equal") | _uncomparable(contract)).fill_null(False)).sum().over(alike)
+    told = (pl.col("equal") | _same_as_far_as_told(contract)) & ~_contradicted(contract)
+    paired = (pair & told.fill_null(False)).sum().over(alike)
     alone = pl.col("has_destination") & ~pl.col("has_source")
     nth = alone.cast(pl.Int64).cum_sum().over(alike)
     return (alone & (nth <= paired.cast(pl.Int64) * (contract.copies - 1))).fill_null(False)
 
 
-def _uncomparable(contract: Contract) -> pl.Expr:
-    """Whether all that differs is a digest that one side does not have."""
+def _recent(case: Case, *moments: str) -> pl.Expr:
+    """Whether one of these moments is so recent that what it is said of may still differ."""
+    recent = [(pl.col(moment) + case.contract.grace > case.as_of).fill_null(False) for moment in moments]
+    return pl.any_horizontal(recent)
+
+
+def _same_as_far_as_told(contract: Contract) -> pl.Expr:
+    """Whether all that differs is a column that a side may lack, and lacks."""
     same = pl.lit(True)
     if contract.clock is not None and contract.clock.carried:
         same = pl.col(f"s.{EVENT}").eq_missing(pl.col(f"d.{EVENT}"))
     for name, column in contract.content.items():
         mine, other = pl.col(f"s.{CONTENT}{name}"), pl.col(f"d.{CONTENT}{name}")
         alike = mine.eq_missing(other)
-        same &= (alike | mine.is_null() | other.is_null()) if column.evidence else alike
+        may_lack = column.evidence or column.optional
+        same &= (alike | mine.is_null() | other.is_null()) if may_lack else alike
     return same
+
+
+def _proven(contract: Contract) -> pl.Expr:
+    """Whether both sides tell every digest that is needed, or another that stands in for it."""
+    proven = pl.lit(True)
+    for name, column in contract.content.items():
+        if column.evidence:
+            told = pl.col(f"s.{CONTENT}{name}").is_not_null() & pl.col(f"d.{CONTENT}{name}").is_not_null()
+            stand_ins = contract.stand_ins if name == contract.rung else ()
+            proven &= pl.any_horizontal(told, *(agree(stand_in) for stand_in in stand_ins))
+    return proven
+
+
+def _contradicted(contract: Contract) -> pl.Expr:
+    """Whether two digests of one kind differ, though neither is the one that the contract compares first."""
+    return pl.any_horizontal(pl.lit(False), *(disagree(name) for name in contract.stand_ins))
 
 
 def _timed(items: pl.DataFrame, case: Case) -> pl.DataFrame:
@@ -354,6 +383,8 @@ def rungs(items: pl.DataFrame, contract: Contract) -> dict[str, int]:
     for rung in contract.ladder:
         prefix = CONTENT if rung.column in contract.content else RUNG
         equal = pl.col(f"s.{prefix}{rung.column}") == pl.col(f"d.{prefix}{rung.column}")
+        if rung.column in contract.stand_ins:
+            equal = agree(rung.column)
         reached.append(pl.when(equal).then(pl.lit(rung.column)))
     counted = matched.select(pl.coalesce(reached).alias("rung")).group_by("rung").len()
     return {name: count for name, count in counted.iter_rows() if name is not None}

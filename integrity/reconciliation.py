@@ -350,6 +350,12 @@ def _notes(
             )
         if isinstance(side, Reader):
             evidence = [name for name, column in promise.content.items() if column.evidence and name in side.absent]
+            stands_in = [name for name in promise.stand_ins if name not in side.absent]
+            if evidence == [promise.rung] and stands_in:  # then the ladder says by what items were compared
+                evidence = []
+            untold = [name for name, column in promise.content.items() if column.optional and name in side.absent]
+            if untold:
+                notes.append(f"{role} has no {', '.join(untold)}, which could not be compared")
             if evidence:
                 held = [name for name in side.store.columns() if name not in promise.columns]
                 near = did_you_mean(evidence[0], held)

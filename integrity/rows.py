@@ -22,7 +22,7 @@ from integrity.sides import Side
 from integrity.spool import KEY, Sieve
 from integrity.totals import BATCH
 
-__all__ = ["CONTENT", "DEFECTS", "DETAIL", "EVENT", "RUNG", "VIA", "Chunk", "Slice"]
+__all__ = ["ANNOUNCED", "CONTENT", "DEFECTS", "DETAIL", "EVENT", "RUNG", "VIA", "Chunk", "Slice"]
 
 #: Prefix of the content columns' canonical values.
 CONTENT = "__c."
@@ -35,6 +35,9 @@ _TEXT = Column(type=ColumnType.TEXT)
 DEFECTS = "__defects"
 #: By which way an item came to its place, where a store says so.
 VIA = "__via"
+#: Since when an item of this identity is on its way; such a row is no item.
+ANNOUNCED = "__announced"
+_MOMENT = Column(type=ColumnType.TIMESTAMP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +122,11 @@ class Chunk:
                 for r in contract.ladder
                 if r.column not in contract.content
             ]
-            ways = self.arrays.get(VIA)
+            ways, since = self.arrays.get(VIA), self.arrays.get(ANNOUNCED)
             nowhere = pl.Series([None], dtype=pl.String).new_from_index(0, self.height)
             series.append((nowhere if ways is None else canonical.read(ways, _TEXT).text).alias(VIA))
+            told = None if since is None else canonical.read(since, _MOMENT).instants
+            series.append((nowhere.cast(pl.Int64) if told is None else told).alias(ANNOUNCED))
             details = [column.detail for column in contract.content.values() if column.detail is not None]
             series += [self.values(name).text.alias(DETAIL + name) for name in dict.fromkeys(details)]
         return pl.DataFrame(series)
@@ -198,9 +203,10 @@ class Chunk:
         return frame.select(words).get_columns()
 
     def _times(self) -> list[pl.Series]:
-        clock = self.side.contract.clock
+        contract = self.side.contract
+        processed = contract.clock.processed if contract.clock is not None else None
         series = [self._event().alias("__event"), self._future().alias("__future")]
-        for name, column in (("__processed", clock and clock.processed), ("__changed", clock and clock.changed)):
+        for name, column in (("__processed", processed), ("__changed", contract.changes)):
             instants = self.values(column.name).instants if column and column.name in self.types else None
             if instants is None:
                 instants = pl.Series([None], dtype=pl.Int64).new_from_index(0, self.height)

@@ -17,7 +17,7 @@ from integrity import canonical
 from integrity.columns import ClockColumn, Column, ColumnType
 from integrity.contracts import Contract, Exclusion
 from integrity.errors import StoreError, UsageError, did_you_mean
-from integrity.stores.base import DefectiveStore, Field, RoutedStore, Store, TypedStore
+from integrity.stores.base import AnnouncingStore, DefectiveStore, Field, RoutedStore, Store, TypedStore
 from integrity.totals import BATCH
 from integrity.values import canonical_value
 
@@ -86,7 +86,8 @@ class Side:
     @property
     def _known(self) -> set[str]:
         clock = self.contract.clock
-        times = {c.name for c in (clock.event, clock.processed, clock.changed) if c} if clock else set()
+        clocks = (clock.event, clock.processed) if clock else ()
+        times = {column.name for column in (*clocks, self.contract.changes) if column is not None}
         wheres = {name for exclusion in self.contract.exclude for name in exclusion.where}
         others = set(self._described)
         return set(self.contract.columns) | times | wheres | others
@@ -100,10 +101,12 @@ class Side:
 
     @cached_property
     def absent(self) -> frozenset[str]:
-        """Evidence that this side does not have at all: it reads as NULL, and nobody takes that for equal."""
-        evidence = [name for name, column in self.contract.content.items() if column.evidence]
+        """What this side does not have at all, and need not: it reads as NULL, and nobody takes that for equal."""
+        may_lack = [name for name, column in self.contract.content.items() if column.evidence or column.optional]
+        if self.contract.changed is not None:
+            may_lack.append(self.contract.changed.name)
         held = set(self.store.columns())
-        return frozenset(name for name in [*evidence, *self._described] if self.theirs(name) not in held)
+        return frozenset(name for name in [*may_lack, *self._described] if self.theirs(name) not in held)
 
     @property
     def event(self) -> ClockColumn | None:
@@ -122,6 +125,15 @@ class Side:
         return self.store.via if isinstance(self.store, RoutedStore) else None
 
     @cached_property
+    def announced(self) -> str | None:
+        """The column in which the store says, by its own name, since when an item of this identity is on its way.
+
+        Only who brings every item together with its other half can use it.
+        """
+        announces = isinstance(self.store, AnnouncingStore) and self.contract.joined
+        return self.store.announced if announces else None  # type: ignore[attr-defined]
+
+    @cached_property
     def needed(self) -> dict[str, Column]:
         """Every column that this side must have, as ours, with its type."""
         columns = dict(self.contract.columns)
@@ -133,6 +145,8 @@ class Side:
                 columns.setdefault(clock.changed.name, Column(type=ColumnType.TIMESTAMP, unit=clock.changed.unit))
             if clock.processed is not None and self.role == "destination" and (self.timely or self.has_processed):
                 columns.setdefault(clock.processed.name, Column(type=ColumnType.TIMESTAMP, unit=clock.processed.unit))
+        if (changed := self.contract.changed) is not None:
+            columns.setdefault(changed.name, Column(type=ColumnType.TIMESTAMP, unit=changed.unit))
         for exclusion in self.exclusions:
             for name in exclusion.where:
                 columns.setdefault(name, _TEXT)

@@ -24,8 +24,13 @@ MEMBERS: Final = "{group: address, member: mailbox, from: since, until: until}"
 class Rung(Part):
     """One equality of a ladder: a digest that both sides have, and what it means that it is the strongest equal one.
 
+    Rungs above the one that is content say of an equal pair how much more of it is equal. Rungs below it stand in for
+    it where a side does not tell it: like is compared with like, and a pair without a digest in common is unverified.
+
     Attributes:
-        column: The digest. A side that does not have it does not reach this rung.
+        column: The digest. A side that does not have it does not reach this rung. A digest that is only comparable
+            with some others says with which before a colon (``8388608:…-3``), or ``?:`` if it does not know: such a one
+            can be found equal, never different.
         means: What is then known of the pair, in words.
     """
 

@@ -222,7 +222,7 @@ class Row:
     batch: BatchKey
     inside: bool
     broken: bool  # a NULL identity, an unreadable value, no event time
-    unproven: bool  # a digest is NULL
+    stand_ins: dict[str, str | None]  # digests that stand in for the ladder's
     amounts: dict[str, int]
     revision: str | None
     excluded: bool
@@ -356,6 +356,9 @@ class Oracle:
             times += [self.clock.changed] if self.clock.changed and changes else []
             for time in times:
                 columns.setdefault(time.name, kind(type=kind(value="timestamp"), unit=time.unit))
+        if self.contract.changed:
+            time = self.contract.changed
+            columns.setdefault(time.name, kind(type=kind(value="timestamp"), unit=time.unit))
         return columns
 
     def _tells(self, side: str) -> bool:
@@ -404,7 +407,7 @@ class Oracle:
             event_text=event_text,
             event=event,
             processed=processed,
-            changed=instant(self.clock.changed) if self.clock and side == "source" else None,
+            changed=self._changed(side, instant),
             future=future,
             batch=(*partition, start),
             inside=inside,
@@ -413,7 +416,7 @@ class Oracle:
             or (tells and event is None)
             # Skewed where timeliness is judged. Where it is skipped, nobody else would say that a clock is wrong.
             or (future and (contract.timeliness is None or "timeliness" in self.skip)),
-            unproven=any(column.evidence and content[name] is None for name, column in contract.content.items()),
+            stand_ins={name: raw[name] for name in self._stand_ins()},
             amounts={
                 name: 0 if values[name] is None or isinstance(values[name], Unreadable) else int(values[name])
                 for name in contract.amounts
@@ -422,6 +425,17 @@ class Oracle:
             excluded=excluded,
             closes=None if tells or at is None else window_end(window_start(at, contract.window), contract.window),
         )
+
+    def _changed(self, side: str, instant: Any) -> int | None:
+        if self.clock:
+            return instant(self.clock.changed) if side == "source" else None
+        return instant(self.contract.changed)  # each side tells its own
+
+    def _stand_ins(self) -> list[str]:
+        """What comes after the ladder's content column."""
+        names = [rung.column for rung in self.contract.ladder]
+        place = next((i for i, name in enumerate(names) if name in self.contract.content), len(names))
+        return names[place + 1 :]
 
     def _is_out(self, exclusion: Any, raw: Values, side: str, columns: dict[str, Any]) -> bool:
         if exclusion.side not in (side, "both"):
@@ -527,33 +541,65 @@ class Oracle:
                 equal.remove((one, other))
                 there.append(other)
             for one, other in equal:
-                yield Item("unverified" if one.unproven or other.unproven else "matched", one, other)
+                if self._contradicted(one, other):
+                    yield Item(self._of_pair(one, other), one, other)
+                else:
+                    yield Item("matched" if self._proven(one, other) else "unverified", one, other)
             leftover, here, there = _pairs(here, there, lambda row: ())
             for one, other in leftover:
                 yield Item(self._of_pair(one, other), one, other)
             for row in here:
                 yield Item("pending" if self._unsettled(row) else "lost", row, None)
             allowed: Counter[Any] = Counter()
-            for _, other in equal + [pair for pair in leftover if self._only_missing(*pair)]:
-                allowed[other.print] += self.contract.copies - 1
+            for one, other in equal + [pair for pair in leftover if self._only_missing(*pair)]:
+                if not self._contradicted(one, other):
+                    allowed[other.print] += self.contract.copies - 1
             for row in sorted(there, key=_order_of_pairing):
-                if not self._open(row) and allowed[row.print] > 0:
+                if not self._coming(row) and allowed[row.print] > 0:
                     allowed[row.print] -= 1
                     if row.inside:
                         self._batch(row.batch)["excluded"] += 1
                     continue
-                yield Item("unsettled" if self._open(row) else "duplicate" if known else "extra", None, row)
+                yield Item("unsettled" if self._coming(row) else "duplicate" if known else "extra", None, row)
 
     def _of_pair(self, one: Row, other: Row) -> str:
-        if self._unsettled(one):
+        if self._unsettled(one) or (self.contract.changed and self._unsettled(other)):
             return "pending"
-        return "unverified" if self._only_missing(one, other) else "corrupt"
+        if not self._only_missing(one, other) or self._contradicted(one, other):
+            return "corrupt"
+        return "matched" if self._proven(one, other) else "unverified"
+
+    def _coming(self, row: Row) -> bool:
+        return self._unsettled(row) if self.contract.changed else self._open(row)
+
+    def _proven(self, one: Row, other: Row) -> bool:
+        """Every digest is told by both, or by another of its kind that is equal: by its last part, after any colon."""
+        for name, column in self.contract.content.items():
+            if column.evidence and None in (one.content[name], other.content[name]):
+                on_ladder = name in [rung.column for rung in self.contract.ladder]
+                values = [(one.stand_ins[each], other.stand_ins[each]) for each in self._stand_ins() if on_ladder]
+                if not any(a and b and a.split(":")[-1].lower() == b.split(":")[-1].lower() for a, b in values):
+                    return False
+        return True
+
+    def _contradicted(self, one: Row, other: Row) -> set[str]:
+        """Digests made in one way, so that they could be equal, and are not."""
+        found = set()
+        for name in self._stand_ins():
+            a, b = one.stand_ins[name], other.stand_ins[name]
+            if a is not None and b is not None:
+                (how, mine), (hows, theirs) = (
+                    ("", text.lower()) if ":" not in text else text.lower().split(":") for text in (a, b)
+                )
+                if how == hows and how != "?" and mine != theirs:
+                    found.add(name)
+        return found
 
     def _only_missing(self, one: Row, other: Row) -> bool:
         only_missing = one.event_text == other.event_text
         for name, column in self.contract.content.items():
             mine, theirs = one.content[name], other.content[name]
-            only_missing &= mine == theirs or (column.evidence and None in (mine, theirs))
+            only_missing &= mine == theirs or ((column.evidence or column.optional) and None in (mine, theirs))
         return only_missing
 
     def expected(self) -> Expected:
@@ -642,7 +688,11 @@ class Oracle:
         if kind == "corrupt":
             assert one is not None
             assert other is not None
-            differing = {name for name in one.content if one.content[name] != other.content[name]}
+            differing = self._contradicted(one, other)
+            for name, column in self.contract.content.items():
+                untold = (column.evidence or column.optional) and None in (one.content[name], other.content[name])
+                if one.content[name] != other.content[name] and not untold:
+                    differing.add(name)
             if one.event_text != other.event_text:
                 differing.add(self.clock.event.name)
         row = one or other

@@ -394,6 +394,8 @@ CHANGES: list[tuple[str, Any]] = [
     ("content.weight", {"type": "float", "exact": True}),
     ("content.digest.evidence", False),
     ("content.digest.carried", False),
+    ("content.digest.fresh", True),
+    ("content.kind", {"type": "text", "optional": True}),
     ("content.digest.detail", "leaves"),
     ("content.digest.detail", None),
     ("ladder", []),
@@ -488,7 +490,10 @@ def test_every_promise_changes_the_hash(key: str, value: Any) -> None:
 
 
 def test_no_promise_was_forgotten_above() -> None:
-    assert {key.split(".")[0] for key, _ in CHANGES} == set(Contract.model_fields)
+    # What is said without a clock has no place in a sample with one.
+    assert {key.split(".")[0] for key, _ in CHANGES} | {"changed"} == set(Contract.model_fields)
+    assert Contract(**small(changed="at")).sha256 != Contract(**small()).sha256
+    assert Contract(**small(changed="at", grace="1m")).sha256 != Contract(**small(changed="at")).sha256
 
 
 def test_true_is_not_one() -> None:
@@ -589,6 +594,15 @@ REFUSED: list[tuple[dict[str, Any], str, list[str]]] = [
     ({"content": ["a"], "ladder": [{"column": "a", "means": "m"}] * 2}, "ladder[1]", ["is there twice"]),
     ({"copies": 0}, "copies", ["is at least 1, not 0"]),
     ({"copies": True}, "copies", ["is a whole number"]),
+    ({"content": {"a": {"type": "text", "evidence": True}, "b": "text"}, "ladder": [{"column": "a", "means": "m"}, {"column": "b", "means": "n"}]}, "ladder[1]", ["'b' is compared anyway, so it is no rung beside 'a'", "leave it out"]),
+    ({"content": ["a"], "ladder": [{"column": "a", "means": "m"}, {"column": "c", "means": "n"}]}, "ladder[0]", ["'a' is compared, so no pair could reach a weaker rung", "mark a as evidence: true"]),
+    ({"content": {"a": {"type": "text", "optional": True}}}, "content", ["would then be equal to anything", "leave optional out"]),
+    ({"content": {"a": {"type": "text", "optional": True, "evidence": True}}}, "content.a.optional", ["leave one of the two out"]),
+    ({"content": {"a": {"type": "text", "fresh": True}}}, "content.a.fresh", ["is said of evidence only"]),
+    ({"identity": {"note_id": {"type": "text", "optional": True}}}, "identity.note_id.optional", ["is said of content columns only"]),
+    ({"changed": "at", "clock": {"event": "e"}}, "changed", ["is said by the clock", "write it as clock.changed"]),
+    ({"changed": "at", "content": {"at": "text"}}, "changed", ["'at' is a time in us here", "declare it there as {type: timestamp, unit: us}"]),
+    ({"grace": "1m"}, "grace", ["needs a clock"]),
     ({"place": "mailbox"}, "place", ["'mailbox' is not an identity column"]),
     ({"place": "note_id"}, "place", ["leaves nothing to tell items by"]),
     ({"fan_out": {"group": "g", "member": "m"}}, "fan_out", ["needs to know what it expands", "place:"]),

@@ -53,6 +53,27 @@ def test_a_ladder_changes_no_verdict(case: Case) -> None:
     assert sum(rung.count for rung in result.ladder) <= result.totals["matched"]
 
 
+@law(examples=150)
+@given(cases(), st.booleans(), st.sampled_from([None, "0s", "1s", "15m"]))
+def test_digests_that_stand_in_and_columns_that_may_be_left_untold(
+    case: Case, optional: bool, grace: str | None
+) -> None:
+    promises: dict[str, Any] = {"content": {"digest": {"type": "text", "evidence": True}, "body": "text"}}
+    if optional:
+        promises["content"]["n"] = {"type": "text", "optional": True}
+    promises["ladder"] = [{"column": name, "means": name} for name in ("kind", "digest", "sum", "parts")]
+    promises |= {"amounts": [], "latest_by": None}
+    if case.contract.clock is None and grace is not None:
+        promises |= {"changed": "edited", "grace": grace}
+    case = changed(case, **promises)
+    with without_self_test():
+        result = case.reconcile()
+    event(result.verdict.value)
+    note(str(result))
+    assert_agrees(result, case.expected())
+    assert sum(rung.count for rung in result.ladder) <= result.totals["matched"]
+
+
 @law(examples=120)
 @given(cases(clock=True))
 def test_a_clock_that_only_the_source_has(case: Case) -> None:

@@ -233,7 +233,7 @@ def cases(draw: st.DrawFn, clock: bool | None = None) -> Case:
         )
         names = [*contract.identity, "outcome"]
         outcomes = [{name: row[name] for name in names} for row in draw(st.lists(ended, max_size=3))]
-    schema = dict.fromkeys(("tenant", "id", "body", "n", "digest", "kind"), pl.String)
+    schema = dict.fromkeys(("tenant", "id", "body", "n", "digest", "kind", "sum", "parts"), pl.String)
     schema |= dict.fromkeys(("sent", "stored", "edited"), stamps)
     return Case(contract, source, destination, schema, as_of, outcomes, *bounds, skip)
 
@@ -301,6 +301,8 @@ def _rows(
             "body": draw(st.sampled_from(["p", "q", None])),
             "n": draw(st.sampled_from(["1", "2"] if clean else ["1", "1", "-2", "07", "1.50", "9" * 40, None])),
             "digest": draw(st.sampled_from(["d", "e", None])),
+            "sum": draw(st.sampled_from(["m", "M", "k", None])),
+            "parts": draw(st.sampled_from(["5:m-2", "7:m-2", "5:k-2", "?:m-2", "?:k-2", None])),
             "kind": draw(st.sampled_from(["note", "note", "noise", None])),
             "sent": stamp(sent),
             "stored": stamp(stored),

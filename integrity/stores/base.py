@@ -18,7 +18,11 @@ from integrity.transit import Addition
 
 __all__ = [
     "CHUNK_ROWS",
+    "AnnouncingStore",
+    "CachingStore",
+    "Counterpart",
     "DefectiveStore",
+    "DigestingStore",
     "Field",
     "HeadedStore",
     "LaggingStore",
@@ -109,6 +113,55 @@ class DefectiveStore(Protocol):
     @property
     def defects(self) -> str | None:
         """The column that says in words what is wrong with a row, NULL where nothing is. Such an item is invalid."""
+        ...
+
+
+@runtime_checkable
+class AnnouncingStore(Protocol):
+    """A store that knows of items that are on their way to it, and not there yet: an upload that was begun."""
+
+    @property
+    def announced(self) -> str:
+        """The column that tells since when, a timestamp. Such a row is no item, and is yielded only to who asks for it.
+
+        An item of that identity is pending as long as the contract's grace after that moment is not over.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Counterpart:
+    """What one side may know of the other before it is read.
+
+    Attributes:
+        store: The other side.
+        theirs: Our names to its own, for every column that it holds.
+    """
+
+    store: Store
+    theirs: Mapping[str, str]
+
+    def rows(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield its rows with some of our columns."""
+        for batch in self.store.stream([self.theirs[name] for name in columns]):
+            yield pa.RecordBatch.from_arrays(list(batch.columns), names=list(columns))
+
+
+@runtime_checkable
+class DigestingStore(Protocol):
+    """A store that computes digests of its items, and would rather know of which kind they should be."""
+
+    def meeting(self, other: Counterpart) -> Store:
+        """Return the same items, with digests of a kind that the other side tells."""
+        ...
+
+
+@runtime_checkable
+class CachingStore(Protocol):
+    """A store that may remember digests from an earlier run."""
+
+    def afresh(self) -> Store:
+        """Return the same items, each digest computed when it is asked for."""
         ...
 
 
