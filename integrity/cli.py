@@ -124,6 +124,7 @@ def _demonstrated(made: Any, *, first: bool) -> bool:
     metavar="MODE",
     help="auto, always or never: whether databases total their own items, so that only totals travel.",
 )
+@click.option("--rehash", is_flag=True, help="Read every file anew, whatever digests are remembered (?cache=FILE).")
 @click.option("--explain", is_flag=True, help="Print how both sides would be read, with the SQL, and read nothing.")
 @click.option("--values", is_flag=True, help="Show the values that differ. They may be private.")
 @click.option(
@@ -142,6 +143,7 @@ def reconcile(
     maps: tuple[str, ...],
     zones: tuple[str, ...],
     pushdown: str,
+    rehash: bool,
     explain: bool,
     values: bool,
     json_: Path | None,
@@ -168,6 +170,7 @@ def reconcile(
         "columns": columns,
         "timezone": _pairs(zones, None),
         "pushdown": pushdown,
+        "rehash": rehash,
         "values": values,
     }
     if explain:

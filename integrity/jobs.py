@@ -23,6 +23,7 @@ _KIND: Final = Kind("job", "what runs", UsageError)
 _REQUIRED = ("contract", "source", "destination")
 _STORES = ("source", "destination", "outcomes", "members")
 _MAPPINGS = ("skip", "columns", "timezone")
+_FLAGS = ("rehash", "values")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Job:
         columns: For each side, their column names to ours.
         timezone: For each side, how naive timestamps are read.
         pushdown: Whether databases total their own items: auto, always or never.
+        rehash: Whether remembered digests are computed anew.
         values: Whether differing values are shown.
         json: Where the result is written.
     """
@@ -58,6 +60,7 @@ class Job:
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     timezone: Mapping[str, str] = field(default_factory=dict)
     pushdown: str = "auto"
+    rehash: bool = False
     values: bool = False
     json: str | None = None
 
@@ -77,7 +80,7 @@ class Job:
             place = f"{where}, line {lines[key,]}"
             if key not in known:
                 raise UsageError(f"{place}: there is no key {key!r} in a job", did_you_mean(key, known))
-            wanted: type = Mapping if key in _MAPPINGS else bool if key == "values" else str
+            wanted: type = Mapping if key in _MAPPINGS else bool if key in _FLAGS else str
             if not isinstance(value, (str, Mapping) if key in _STORES else wanted):
                 kinds = {Mapping: "a mapping", bool: "true or false", str: "text; write it in quotes"}
                 raise UsageError(f"{place}: {key} is {value!r}", f"it has to be {kinds[wanted]}")

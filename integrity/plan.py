@@ -32,12 +32,12 @@ from integrity.remote import Pushdown, pushdown_of
 from integrity.rows import Slice
 from integrity.sides import Role
 from integrity.stores import open_store
-from integrity.stores.base import LaggingStore, Store
+from integrity.stores.base import CachingStore, Counterpart, DigestingStore, LaggingStore, Store
 from integrity.totals import ControlTotals
 from integrity.transit import MEMBERS
 from integrity.values import micros, moment
 
-__all__ = ["Plan", "check_always", "expanded", "explain", "lag_of", "planned"]
+__all__ = ["Plan", "acquainted", "check_always", "expanded", "explain", "fresh", "lag_of", "planned"]
 
 _SIDES = ("source", "destination", "outcomes", "members")
 
@@ -83,6 +83,7 @@ def planned(
     columns: Mapping[str, Mapping[str, str]] | None = None,
     timezone: Mapping[str, str] | None = None,
     pushdown: str = "auto",
+    rehash: bool = False,
     values: bool = False,
 ) -> Plan:
     """Return the plan of :func:`integrity.reconcile`, whose arguments these are.
@@ -108,6 +109,7 @@ def planned(
     now = min([micros(m) for m in read_from] + ([] if as_of is None else [instant_of(as_of, "as_of")]))
     # What a replica does not hold yet leaves its batch open; what the other side holds already is not from the future.
     cut = min([now, *(micros(started - lag_of(side)) for side in stores)])
+    stores = acquainted([fresh(store, promise, rehash) for store in stores], promise, mapped)
     stores[0] = expanded(stores[0], promise, members, mapped, zones)
     timely = promise.timeliness is not None and Assertion.TIMELINESS not in skips
     case = Case(promise, cut, now + (promise.clock.skew if promise.clock else 0) + 1, values, timely)
@@ -122,6 +124,25 @@ def planned(
     check_always(mode, sides)
     ended = None if outcomes is None else open_store(outcomes)
     return Plan(promise, case, sides, ended, begin, end, skips, mapped, zones)
+
+
+def fresh(store: Any, promise: Contract, rehash: bool) -> Any:
+    """Return a store that remembers no digests from an earlier run, if none are wanted."""
+    demanded = any(column.fresh for column in promise.content.values())
+    return store.afresh() if isinstance(store, CachingStore) and (rehash or demanded) else store
+
+
+def acquainted(stores: Sequence[Any], promise: Contract, mapped: Mapping[str, Any]) -> list[Any]:
+    """Return both stores, each of which knows what the other tells, as far as the contract asks for it."""
+    asked = {*promise.columns, *(rung.column for rung in promise.ladder)}
+    met = []
+    for role, store, other in zip(("source", "destination"), stores, reversed(stores), strict=True):
+        if isinstance(store, DigestingStore) and isinstance(other, Store):
+            mapping = mapping_of(mapped.get("destination" if role == "source" else "source", {}))
+            ours = {mapping.get(theirs, theirs): theirs for theirs in other.columns()}
+            store = store.meeting(Counterpart(other, {name: ours[name] for name in ours if name in asked}))
+        met.append(store)
+    return met
 
 
 def expanded(source: Any, promise: Contract, members: Any, mapped: Mapping[str, Any], zones: Mapping[str, str]) -> Any:

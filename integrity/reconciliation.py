@@ -39,7 +39,7 @@ from integrity.items import Reader
 from integrity.joined import MERGED
 from integrity.outcomes import Outcomes
 from integrity.passes import measure as measure_side
-from integrity.plan import check_always, expanded, lag_of, planned
+from integrity.plan import check_always, expanded, fresh, lag_of, planned
 from integrity.remote import pushdown_of
 from integrity.result import Reached, Result, SideRead
 from integrity.search import Progress, Quiet
@@ -69,6 +69,7 @@ def reconcile(
     columns: Mapping[str, Mapping[str, str]] | None = None,
     timezone: Mapping[str, str] | None = None,
     pushdown: str = "auto",
+    rehash: bool = False,
     values: bool = False,
     progress: Progress | None = None,
 ) -> Result:
@@ -88,6 +89,7 @@ def reconcile(
         timezone: For each of them, how to read naive timestamps: ``{"destination": "Asia/Seoul"}``.
         pushdown: Whether databases total their own items, so that only totals travel: ``auto`` (where they can to the
             last bit, and pulling is not faster), ``always`` (or the run is refused) or ``never``.
+        rehash: Whether digests remembered from an earlier run are to be computed anew, where a store remembers any.
         values: Show the differing values of corrupt items; they may be private.
         progress: Hears what a long run is doing.
 
@@ -123,6 +125,7 @@ def reconcile(
         columns=columns,
         timezone=timezone,
         pushdown=pushdown,
+        rehash=rehash,
         values=values,
     )
     promise, case, sides, skips = plan.promise, plan.case, plan.sides, plan.skips
@@ -181,6 +184,7 @@ def measure(
     columns: Mapping[str, str] | None = None,
     timezone: str | None = None,
     pushdown: str = "auto",
+    rehash: bool = False,
 ) -> ControlTotals:
     """Measure the control totals of one side, to be kept, sent, added to others, or reconciled later.
 
@@ -196,6 +200,7 @@ def measure(
         columns: Their column names to ours.
         timezone: How to read naive timestamps.
         pushdown: As for :func:`reconcile`.
+        rehash: As for :func:`reconcile`.
 
     Raises:
         UsageError, ContractError, StoreError: as for :func:`reconcile`.
@@ -205,7 +210,7 @@ def measure(
         raise UsageError(f"there is no side {side!r}", did_you_mean(str(side), ["source", "destination"]))
     mode = pushdown_of(pushdown)
     if not isinstance(store, ControlTotals):
-        store = open_store(store)
+        store = fresh(open_store(store), promise, rehash)
     cut = micros(dt.datetime.now(dt.UTC))
     if as_of is not None:
         cut = min(cut, instant_of(as_of, "as_of"))

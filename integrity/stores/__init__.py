@@ -21,8 +21,9 @@ from integrity.stores.sql import SqlStore, sql_store, store_of
 __all__ = ["CHUNK_ROWS", "Span", "SqlStore", "Store", "open_store"]
 
 _PLUGINS = "integrity.stores"
-#: The schemes of mail.
-SCHEMES = ("maildir", "mbox", "eml", "imap", "imaps")
+#: The schemes of mail, and of trees of files.
+MAIL = ("maildir", "mbox", "eml", "imap", "imaps")
+TREES = ("tree", "manifest")
 _SQL = ("sqlite", "postgresql", "mysql", "mariadb", "duckdb", "oracle", "mssql")
 
 
@@ -33,8 +34,9 @@ def open_store(where: object) -> Store:
         where: A :class:`Store`, which is returned as it is; a pandas, Polars or Arrow table; a path, folder,
             glob pattern or fsspec URL of Parquet, CSV, JSON Lines or Arrow files; a SQLAlchemy URL with
             ``#table`` or ``#schema.table``, or ``{"url": …, "query": "SELECT …"}``; mails, as ``maildir:PATH``,
-            ``mbox:PATH``, ``eml:PATH`` or ``imaps://user@host/#INBOX``; or a URL whose scheme somebody
-            registered under the entry-point group ``integrity.stores``.
+            ``mbox:PATH``, ``eml:PATH`` or ``imaps://user@host/#INBOX``; files themselves, as ``tree:PATH`` or
+            ``tree:s3://bucket/folder``, and what claims to describe some, as ``manifest:PATH``; or a URL whose scheme
+            somebody registered under the entry-point group ``integrity.stores``.
 
     Raises:
         StoreError: nothing is there, or nothing that can be read; the message says what to write instead.
@@ -75,10 +77,14 @@ def _named(text: str) -> Store:
         return FilesStore(text)
     scheme = url[1].lower()
     text = scheme + text[url.end(1) :]
-    if scheme in SCHEMES:
+    if scheme in MAIL:
         from integrity.stores.mail_url import mail_store
 
         return mail_store(text)
+    if scheme in TREES:
+        from integrity.stores.tree_url import manifest_store, tree_store
+
+        return (tree_store if scheme == "tree" else manifest_store)(text)
     dialect = scheme.partition("+")[0]
     if dialect in _SQL:
         return sql_store(text)
@@ -92,7 +98,7 @@ def _named(text: str) -> Store:
     protocols = set(fsspec.available_protocols())
     if scheme in protocols:
         return FilesStore(text)
-    own = sorted({*_SQL, *SCHEMES, *entry_points(group=_PLUGINS).names})
+    own = sorted({*_SQL, *MAIL, *TREES, *entry_points(group=_PLUGINS).names})
     near = difflib.get_close_matches(scheme, {*own, *protocols}, n=1, cutoff=0.75)
     raise StoreError(
         f"there are no {scheme}: stores",

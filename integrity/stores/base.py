@@ -151,6 +151,11 @@ class Counterpart:
 class DigestingStore(Protocol):
     """A store that computes digests of its items, and would rather know of which kind they should be."""
 
+    @property
+    def computes(self) -> bool:
+        """Whether it does so, rather than to repeat what somebody declared."""
+        ...
+
     def meeting(self, other: Counterpart) -> Store:
         """Return the same items, with digests of a kind that the other side tells."""
         ...

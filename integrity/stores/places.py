@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from integrity.errors import MissingExtraError, StoreError, did_you_mean
 
-__all__ = ["Place", "place_of"]
+__all__ = ["EXTRAS", "Place", "place_of", "printable", "without_secrets"]
 
-_EXTRAS = {
+EXTRAS = {
     "s3": "s3",
     "s3a": "s3",
     "gs": "gcs",
@@ -29,6 +29,8 @@ _EXTRAS = {
     "abfss": "adls",
     "az": "adls",
     "adl": "adls",
+    "sftp": "sftp",
+    "ssh": "sftp",
 }
 
 
@@ -81,7 +83,7 @@ class _Local:
         self._given = text
         self._folder = os.getcwd()  # as it is now: a later pass reads the same files
         self._path = os.path.join(self._folder, os.path.expanduser(text))
-        self.location = _printable(os.path.normpath(self._path))
+        self.location = printable(os.path.normpath(self._path))
         parts = self.location.rsplit(os.sep, 2)
         self.name = os.sep.join(parts[-2:]) if glob.has_magic(parts[-1]) else parts[-1] or self.location
 
@@ -96,7 +98,7 @@ class _Local:
             if glob.has_magic(self._path):
                 return self._glob()
         except OSError as error:
-            raise StoreError(f"{self.name} cannot be listed: {_printable(str(error))}") from error
+            raise StoreError(f"{self.name} cannot be listed: {printable(str(error))}") from error
         missing = self._path
         while not os.path.isdir(parent := os.path.dirname(missing.rstrip(os.sep))):
             missing = parent
@@ -115,7 +117,7 @@ class _Local:
             elif _is_file(path):
                 found.append(path)
         if not found:
-            raise StoreError(f"no file matches {_printable(self._given)}", "check the pattern and the current folder")
+            raise StoreError(f"no file matches {printable(self._given)}", "check the pattern and the current folder")
         return _once(found)
 
     def _walk(self, root: str) -> Iterator[str]:
@@ -136,7 +138,7 @@ class _Local:
 
     def show(self, path: str) -> str:
         inside = not os.path.isabs(self._given) and path.startswith(self._folder + os.sep)
-        return _printable(os.path.relpath(path, self._folder) if inside else path)
+        return printable(os.path.relpath(path, self._folder) if inside else path)
 
     def spelled(self, path: str) -> str:
         return path
@@ -151,7 +153,7 @@ class _Local:
 
     def problem(self, path: str, error: Exception) -> StoreError | None:
         if isinstance(error, (OSError, EOFError, UnicodeError, pa.ArrowException)):
-            return _broken(self.show(path), error, _printable(str(error)))
+            return _broken(self.show(path), error, printable(str(error)))
         return None
 
 
@@ -159,9 +161,9 @@ class _Remote:
     """Files behind an fsspec URL. Its user, password and query are used, and never shown."""
 
     def __init__(self, url: str) -> None:
-        shown, self._secrets = _without_secrets(url)
+        shown, self._secrets = without_secrets(url)
         self._has_query = "?" in url and "?" not in shown
-        self.location = _printable(shown)
+        self.location = printable(shown)
         self.name = self.location.rstrip("/").rpartition("/")[2] or self.location
         import fsspec.core
 
@@ -169,7 +171,7 @@ class _Remote:
             self._fs, self._path = fsspec.core.url_to_fs(url)
         except ImportError as error:
             schemes = re.findall(r"([A-Za-z0-9]+)(?:://|::)", url)
-            extra = next((_EXTRAS[scheme] for scheme in schemes if scheme in _EXTRAS), None)
+            extra = next((EXTRAS[scheme] for scheme in schemes if scheme in EXTRAS), None)
             if extra is not None:
                 raise MissingExtraError(f"reading {schemes[-1]}:// URLs", extra) from None
             # What fsspec says here names packages and not the URL.
@@ -235,7 +237,7 @@ class _Remote:
     def _safe(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return _printable(text)
+        return printable(text)
 
 
 # What the two have in common.
@@ -272,12 +274,12 @@ def _is_file(path: str) -> bool:
     return os.path.isfile(path) or not os.path.exists(path)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return a text that can be written anywhere: a file's name need not be UTF-8."""
     return text.encode(errors="backslashreplace").decode()
 
 
-def _without_secrets(url: str) -> tuple[str, list[str]]:
+def without_secrets(url: str) -> tuple[str, list[str]]:
     """Return the URL without password and query, and what must not be shown, the longest first."""
     shown, secrets = [], set()
     for link in url.split("::"):

@@ -1,0 +1,53 @@
+"""How are many things read at once, and handed over in their order?"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+__all__ = ["Stop", "in_order"]
+
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
+
+#: Set when nobody wants the rest; who reads a large file looks at it now and then.
+Stop = threading.Event
+
+
+def in_order(
+    given: Iterable[_Given],
+    work: Callable[[_Given, Stop], _Made],
+    at_once: int,
+    here: Callable[[_Given], bool],
+) -> Generator[_Made, None, None]:
+    """Yield what is made of each thing, in the order of the things, a few of them in the making at a time.
+
+    Args:
+        given: What to work on; taken when there is room for more.
+        work: What to do with each, in some thread; it may raise.
+        at_once: How many threads there are.
+        here: Whether something is so little work that handing it to a thread would take longer.
+    """
+    stop = Stop()
+    waiting: deque[Future[_Made]] = deque()
+    with ThreadPoolExecutor(at_once, thread_name_prefix="integrity-read") as pool:
+        try:
+            for each in given:
+                if here(each):
+                    done: Future[_Made] = Future()
+                    done.set_result(work(each, stop))
+                    waiting.append(done)
+                else:
+                    waiting.append(pool.submit(work, each, stop))
+                # As many as are at work, and some that are done and wait for one before them.
+                while waiting and (waiting[0].done() or len(waiting) > 64 * at_once):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            stop.set()
+            for future in waiting:
+                future.cancel()
