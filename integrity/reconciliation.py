@@ -358,6 +358,8 @@ def _notes(
             stands_in = [name for name in promise.stand_ins if name not in side.absent]
             if evidence == [promise.rung] and stands_in:  # then the ladder says by what items were compared
                 evidence = []
+            for exclusion in side.untold:
+                notes.append(f"{exclusion.name} could not be left out of the {role}, which has no such column")
             untold = [name for name, column in promise.content.items() if column.optional and name in side.absent]
             if untold:
                 notes.append(f"{role} has no {', '.join(untold)}, which could not be compared")

@@ -156,8 +156,10 @@ class _Plants:
                 if column is not None:
                     self._columns.setdefault(column.name, Column(type=ColumnType.TIMESTAMP, unit=column.unit))
             assert contract.window is not None
-            # Two windows and the grace period ago: closed, whatever the contract says.
-            ago = case.as_of - contract.grace - 2 * contract.window.every
+            # Two windows and the grace period ago: closed, whatever the contract says; and long enough ago that what is
+            # late was not late in the future.
+            late = contract.timeliness.within + 2 * UNIT["s"] if contract.timeliness is not None else 0
+            ago = case.as_of - contract.grace - 2 * contract.window.every - late
             start = contract.window.start_of(ago - contract.window.every)
             self._event = moment(start)
         self._names = [*self._columns, *sorted({n for e in contract.exclude for n in e.where} - set(self._columns))]

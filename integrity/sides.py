@@ -164,7 +164,15 @@ class Side:
 
     @cached_property
     def exclusions(self) -> tuple[Exclusion, ...]:
-        return tuple(e for e in self.contract.exclude if e.side in (self.role, "both"))
+        """What is left out of this side: what is said of it, and what is said of both sides and can be told here."""
+        return tuple(e for e in self.contract.exclude if e.side in (self.role, "both") and e not in self.untold)
+
+    @cached_property
+    def untold(self) -> tuple[Exclusion, ...]:
+        """What is left out of both sides by a column that this one does not have, so that nothing is left out here."""
+        held, columns = set(self.store.columns()), self.contract.columns
+        both = (exclusion for exclusion in self.contract.exclude if exclusion.side == "both")
+        return tuple(e for e in both if any(n not in columns and self.theirs(n) not in held for n in e.where))
 
     def theirs(self, ours: str) -> str:
         return next((theirs for theirs, mapped in self.mapping.items() if mapped == ours), ours)

@@ -83,9 +83,9 @@ def s3_server() -> Iterator[S3Server]:
     from botocore.config import Config
 
     folder = Path(tempfile.mkdtemp(prefix="s3-"))
-    ports = [free_port() for _ in range(12)]
+    ports = [free_port() for _ in range(14)]
     names = ["s3.port", "filer.port", "filer.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc",
-             "admin.port", "admin.port.grpc", "webdav.port", "s3.port.grpc", "s3.port.iceberg"]  # fmt: skip
+             "admin.port", "admin.port.grpc", "webdav.port", "s3.port.grpc", "s3.port.iceberg", "s3.port.lance", "s3.port.https"]  # fmt: skip
     flags = [f"-{name}={port}" for name, port in zip(names, ports, strict=True)]
     environment = {**os.environ, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
     command = [tool("weed"), "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", *flags]

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 from integrity.errors import StoreError, did_you_mean
 from integrity.stores.left_out import LeftOut
-from integrity.stores.trees import Entry, ChangedError, Octets, UnreadableError
+from integrity.stores.trees import ChangedError, Entry, Octets, UnreadableError
 from integrity.trees.names import alike, case_twins, is_text, text_of, without_partial
 
 __all__ = ["LocalTree"]

@@ -16,7 +16,7 @@ from typing import IO, Any, Final
 from integrity.errors import MissingExtraError, StoreError
 from integrity.stores.left_out import LeftOut
 from integrity.stores.places import EXTRAS, printable, without_secrets
-from integrity.stores.trees import Entry, ChangedError, Octets, Tree, UnreadableError
+from integrity.stores.trees import ChangedError, Entry, Octets, Tree, UnreadableError
 from integrity.trees.names import text_of
 from integrity.values import micros
 
@@ -143,12 +143,11 @@ class FsspecTree:
 
     def _entry(self, path: str, info: Mapping[str, Any]) -> Entry:
         below = self._below(path)
-        at = next((moment for key in _TIMES if (moment := _micros(info.get(key))) is not None), None)
         return Entry(
             path=text_of(below),
             raw=below.encode(errors="surrogateescape"),
             size=info["size"],
-            modified_at=at,
+            modified_at=_changed(info),
             stamp=_stamp(info),
         )
 
@@ -201,8 +200,17 @@ class _FsspecFile:
             raise UnreadableError(f"cannot be looked at: {self._shown.safe(error)}") from None
 
 
+def _changed(info: Mapping[str, Any]) -> int | None:
+    return next((moment for key in _TIMES if (moment := _micros(info.get(key))) is not None), None)
+
+
 def _stamp(info: Mapping[str, Any]) -> tuple[int | str, ...]:
-    return int(info["size"] or 0), *(str(info.get(key)) for key in (*_TIMES, "ETag", "etag", "CRC"))
+    # To the millisecond, because some write a time in one way where they list it, and in another where they look at it.
+    return (
+        int(info["size"] or 0),
+        (_changed(info) or 0) // 1_000,
+        *(str(info.get(key)) for key in ("ETag", "etag", "CRC")),
+    )
 
 
 def _micros(value: object) -> int | None:

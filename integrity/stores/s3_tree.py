@@ -16,7 +16,7 @@ from typing import Any, Final
 from integrity.errors import MissingExtraError, StoreError, did_you_mean
 from integrity.stores.left_out import LeftOut
 from integrity.stores.remote_tree import Shown, file_system
-from integrity.stores.trees import Entry, ChangedError, Octets, UnreadableError
+from integrity.stores.trees import ChangedError, Entry, Octets, UnreadableError
 from integrity.trees.digests import etag
 from integrity.values import micros
 

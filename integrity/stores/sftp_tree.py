@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 from integrity.errors import MissingExtraError, StoreError
 from integrity.stores.left_out import LeftOut
 from integrity.stores.remote_tree import Shown
-from integrity.stores.trees import Entry, ChangedError, Octets, UnreadableError
+from integrity.stores.trees import ChangedError, Entry, Octets, UnreadableError
 from integrity.trees.names import without_partial
 
 __all__ = ["SftpTree"]

@@ -18,7 +18,7 @@ import pyarrow as pa
 from integrity.stores.base import Counterpart, DigestingStore, Span, Store
 from integrity.stores.left_out import LeftOut
 from integrity.stores.tree_rows import COLUMNS, EXACT, Row, batch_of
-from integrity.stores.trees import Entry, ChangedError, Octets, Tree, UnreadableError
+from integrity.stores.trees import ChangedError, Entry, Octets, Tree, UnreadableError
 from integrity.stores.wanted import Wanted
 from integrity.trees.cache import HashCache, Remembered
 from integrity.trees.digests import DIGESTS, HEX, Digest, Multipart, digest, part_sizes

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-__all__ = ["Entry", "ChangedError", "Octets", "Tree", "UnreadableError"]
+__all__ = ["ChangedError", "Entry", "Octets", "Tree", "UnreadableError"]
 
 
 @dataclass(frozen=True, slots=True)

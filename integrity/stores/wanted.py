@@ -54,10 +54,10 @@ class Wanted:
                 rows = []
                 for path, *values in zip(paths, *digests, strict=True):
                     name = strongest(name for name, value in zip(self._told, values, strict=True) if value)
-                    # What is wanted of most files need not be kept for each.
-                    if isinstance(path, str) and name not in (None, self._told[0]):
-                        value = values[self._told.index(name)] if name == "etag" else None
-                        rows.append((key_of(path), name, value))
+                    if isinstance(path, str) and name == "etag":
+                        rows.append((key_of(path), name, values[self._told.index(name)]))
+                    elif isinstance(path, str) and name not in (None, self._told[0]):
+                        rows.append((key_of(path), name, None))  # what is wanted of most need not be kept for each
                 self._kept.executemany("INSERT OR REPLACE INTO wanted VALUES (?, ?, ?)", rows)
         except (sqlite3.Error, UnicodeError) as error:
             raise StoreError(
