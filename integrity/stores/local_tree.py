@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 from integrity.errors import StoreError, did_you_mean
 from integrity.stores.left_out import LeftOut
 from integrity.stores.trees import ChangedError, Entry, Octets, UnreadableError
-from integrity.trees.names import alike, case_twins, is_text, text_of, without_partial
+from integrity.trees.names import alike, case_twins, text_of, without_partial
 
 __all__ = ["LocalTree"]
 
@@ -29,6 +29,8 @@ _KINDS: Final = {
     stat.S_IFCHR: "device",
     stat.S_IFBLK: "device",
 }
+#: Should a pipe or a link have taken a file's place meanwhile, it is neither waited for nor followed.
+_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 #: A folder and those in which it lies, each known by its device and number.
 _Chain: TypeAlias = tuple[tuple[int, int], "_Chain | None"]
 
@@ -122,7 +124,10 @@ class LocalTree:
     def _entry(self, path: bytes, status: os.stat_result, twin: str | None) -> Entry:
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "device")
         said = [twin] if twin is not None else []
-        if not is_text(path):
+        try:
+            text = path.decode()
+        except UnicodeDecodeError:
+            text = text_of(path)
             said.append("its name is not UTF-8")
         target = None
         if kind == "link":
@@ -130,14 +135,14 @@ class LocalTree:
                 target = os.readlink(os.path.join(self._root, path))
             except OSError as error:
                 said.append(f"it cannot be read where it leads: {error.strerror}")
-        times = {"modified": status.st_mtime_ns, "changed": status.st_ctime_ns}
+        stored = {None: None, "modified": status.st_mtime_ns, "changed": status.st_ctime_ns}[self._stored]
         return Entry(
-            path=text_of(path),
+            path=text,
             raw=path,
             kind=kind,
             size=len(target) if target is not None else status.st_size if kind == "file" else None,
             modified_at=status.st_mtime_ns // 1000,
-            stored_at=None if self._stored is None else times[self._stored] // 1000,
+            stored_at=None if stored is None else stored // 1000,
             permissions=f"{stat.S_IMODE(status.st_mode):04o}" if kind != "link" else None,
             owner=f"{status.st_uid}:{status.st_gid}",
             target=target,
@@ -145,19 +150,27 @@ class LocalTree:
             defects="; ".join(said) or None,
         )
 
+    def whole(self, entry: Entry) -> tuple[bytes, tuple[int | str, ...]]:
+        descriptor = self._opened(entry)
+        try:
+            return os.read(descriptor, self.small + 1), _stamp(os.fstat(descriptor))
+        except OSError as error:
+            raise UnreadableError(f"cannot be read: {error.strerror}") from error
+        finally:
+            os.close(descriptor)
+
     @contextmanager
     def open(self, entry: Entry) -> Generator[Octets, None, None]:
-        path = os.path.join(self._root, entry.raw)
+        with open(self._opened(entry), "rb", buffering=0) as file:
+            yield _File(file)
+
+    def _opened(self, entry: Entry) -> int:
         try:
-            # Should a pipe or a link have taken its place meanwhile, it is neither waited for nor followed.
-            flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-            descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
+            return os.open(self._root + b"/" + entry.raw, _FLAGS)
         except FileNotFoundError:
             raise ChangedError from None
         except OSError as error:
             raise UnreadableError(f"cannot be opened: {error.strerror}") from error
-        with open(descriptor, "rb", buffering=0) as file:
-            yield _File(file)
 
     def where(self, entry: Entry) -> str:
         return os.path.join(os.fsdecode(self._root), os.fsdecode(entry.raw))

@@ -151,6 +151,9 @@ class FsspecTree:
             stamp=_stamp(info),
         )
 
+    def whole(self, entry: Entry) -> tuple[bytes, tuple[int | str, ...]]:
+        raise NotImplementedError  # no file is small where each question takes its time
+
     @contextmanager
     def open(self, entry: Entry) -> Generator[Octets, None, None]:
         path = f"{self._root}/{entry.raw.decode(errors='surrogateescape')}".lstrip("/" if not self._root else "")

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
@@ -26,7 +26,7 @@ from integrity.trees.several import Stop, in_order
 
 __all__ = ["TreeStore"]
 
-_ROWS: Final = 2_048
+_ROWS: Final = 4_096
 _PIECE: Final = 1 << 20
 #: Octets, all told, of the files that are read where only a few rows are wanted.
 _GLANCE: Final = 1 << 24
@@ -34,8 +34,7 @@ _GLANCE: Final = 1 << 24
 _Wanted: TypeAlias = tuple[str, str | None]
 
 
-@dataclass(frozen=True)
-class _Task:
+class _Task(NamedTuple):
     """A file, which digests are wanted of it, and what is known of it from an earlier run."""
 
     entry: Entry
@@ -89,9 +88,9 @@ class TreeStore:
         return list(self.types())
 
     def types(self) -> Mapping[str, pa.DataType]:
-        if self.reads:
-            return COLUMNS
-        return {name: kind for name, kind in COLUMNS.items() if name not in DIGESTS or name in self.tree.declares}
+        made = {*(self.kinds if self.reads else self.tree.declares)}
+        without = {name for name in DIGESTS if name not in made} | ({EXACT} if "sha256" not in made else set())
+        return {name: kind for name, kind in COLUMNS.items() if name not in without}
 
     def meeting(self, other: Counterpart) -> Store:
         """Return the same files, with the digests by which the other side knows them."""
@@ -177,7 +176,7 @@ class TreeStore:
                     # How an ETag is made differs from one to the next.
                     names = [name for name, value in task.wanted if value is None]
                     known = cache.known(entry.raw, entry.stamp, names) if len(names) == len(task.wanted) else None
-                    task = replace(task, known=known)
+                    task = task._replace(known=known)
                 yield task
             elif self.announced in columns:
                 yield _Task(entry, ())
@@ -201,11 +200,14 @@ class TreeStore:
         try:
             if entry.target is not None:
                 whole = _fed(makers, [entry.target]) == entry.size
+            elif self._is_quick(task):
+                octets, stamp = self.tree.whole(entry)
+                whole = _fed(makers, [octets]) == entry.size and stamp == entry.stamp
             elif not self.reads:
                 return task, Row(entry, self.tree.declared(entry), None, entry.modified_at, entry.defects)
             else:
-                with self.tree.open(entry) as octets:
-                    whole = _fed(makers, _pieces(octets, stop)) == entry.size and octets.stamp() == entry.stamp
+                with self.tree.open(entry) as file:
+                    whole = _fed(makers, _pieces(file, stop)) == entry.size and file.stamp() == entry.stamp
         except ChangedError:
             whole = False
         except UnreadableError as error:

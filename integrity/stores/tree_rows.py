@@ -7,7 +7,7 @@ that calls its columns so.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import polars as pl
@@ -73,32 +73,41 @@ class Row(NamedTuple):
 
 def batch_of(rows: Sequence[Row], columns: Sequence[str]) -> pa.RecordBatch:
     """Return rows as Arrow, with these columns."""
-    arrays = [_array([_value(name, row) for row in rows], COLUMNS[name]) for name in columns]
+    arrays = [_array([*map(_GETTERS[name], rows)], COLUMNS[name]) for name in columns]
     return pa.RecordBatch.from_arrays(arrays, names=list(columns))
 
 
-def _value(name: str, row: Row) -> Any:
-    entry = row.entry
-    match name:
-        case "path" | "kind" | "permissions" | "owner" | "begun_at" | "stored_at":
-            return None if name == "kind" and entry.begun_at is not None else getattr(entry, name)
-        case "raw_path":
-            return entry.raw
-        case "name":
-            return entry.path.rpartition("/")[2]
-        case "top":
-            return entry.path.partition("/")[0] if "/" in entry.path else None
-        case "size_bytes":
-            return entry.size
-        case "target":
-            return None if entry.target is None else entry.target.decode(errors="backslashreplace")
-        case "hashed_at" | "modified_at" | "defects":
-            return getattr(row, name)
-        case "exact_sha256":
-            sha256 = row.digests.get("sha256")
-            return None if sha256 is None else hashlib.sha256(f"{entry.path}\0{sha256}".encode()).hexdigest()
-        case _:
-            return row.digests.get(name)
+def _exact(row: Row) -> str | None:
+    sha256 = row.digests.get("sha256")
+    return None if sha256 is None else hashlib.sha256(f"{row.entry.path}\0{sha256}".encode()).hexdigest()
+
+
+def _target(row: Row) -> str | None:
+    return None if row.entry.target is None else row.entry.target.decode(errors="backslashreplace")
+
+
+def _digest(name: str) -> Callable[[Row], str | None]:
+    return lambda row: row.digests.get(name)
+
+
+_GETTERS: Final[Mapping[str, Callable[[Row], Any]]] = {
+    "path": lambda row: row.entry.path,
+    "raw_path": lambda row: row.entry.raw,
+    "name": lambda row: row.entry.path.rpartition("/")[2],
+    "top": lambda row: row.entry.path.partition("/")[0] if "/" in row.entry.path else None,
+    "kind": lambda row: row.entry.kind if row.entry.begun_at is None else None,
+    "size_bytes": lambda row: row.entry.size,
+    **{name: _digest(name) for name in DIGESTS},
+    EXACT: _exact,
+    "modified_at": lambda row: row.modified_at,
+    "stored_at": lambda row: row.entry.stored_at,
+    "hashed_at": lambda row: row.hashed_at,
+    "permissions": lambda row: row.entry.permissions,
+    "owner": lambda row: row.entry.owner,
+    "target": _target,
+    "begun_at": lambda row: row.entry.begun_at,
+    "defects": lambda row: row.defects,
+}
 
 
 def _array(values: list[Any], arrow_type: pa.DataType) -> pa.Array[Any]:

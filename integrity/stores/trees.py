@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 __all__ = ["ChangedError", "Entry", "Octets", "Tree", "UnreadableError"]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What a listing says of one thing in a tree.
 
     Attributes:
@@ -29,7 +27,6 @@ class Entry:
         owner: Whose it is.
         target: Where a link leads to, in octets; it is not followed.
         stamp: What is another one when the content is another one, as far as a listing can tell.
-        declared: Digests that the place tells without being read.
         defects: What is wrong with it, in words.
         begun_at: Since when it is on its way, of what is not there yet; such an entry has no content.
     """
@@ -44,7 +41,6 @@ class Entry:
     owner: str | None = None
     target: bytes | None = None
     stamp: tuple[int | str, ...] = ()
-    declared: Mapping[str, str] = field(default_factory=dict)
     defects: str | None = None
     begun_at: int | None = None
 
@@ -81,7 +77,7 @@ class Tree(Protocol):
         location: The URL or path, without any password.
         remarks: What has to be said of the last pass: what was left out, what looked odd.
         at_once: How many files are read at once.
-        small: Octets up to which a file is read faster than it is handed to somebody else to be read.
+        small: Octets up to which a file is read as a whole, faster than it would be handed to another thread; -1: none.
         declares: Digests that the place tells of some of its files without being read.
     """
 
@@ -116,6 +112,15 @@ class Tree(Protocol):
 
         Raises:
             StoreError: it cannot be listed to its end.
+        """
+        ...
+
+    def whole(self, entry: Entry) -> tuple[bytes, tuple[int | str, ...]]:
+        """Return the octets of a small file, and its stamp after they were read.
+
+        Raises:
+            ChangedError: it is not what was listed.
+            UnreadableError: it cannot be read.
         """
         ...
 

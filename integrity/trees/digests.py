@@ -124,7 +124,8 @@ def digest(name: str) -> Digest:
         return _Crc32()
     if name in ("crc64nvme", "crc32c"):
         return _Aws(name)
-    return hashlib.new(name, usedforsecurity=False)
+    made: Digest = getattr(hashlib, name)(usedforsecurity=False)  # twice as fast to make as by hashlib.new
+    return made
 
 
 def by_length(digits: str) -> str | None:
@@ -159,7 +160,7 @@ def etag(text: str, part_size: int | None = None) -> tuple[str, str] | None:
         >>> etag("f55eae7b80c5e7dc9e13b5eeff6fb6ee-3"), etag("f55eae7b80c5e7dc9e13b5eeff6fb6ee-3", 8388608)
         (('etag', '?:f55eae7b80c5e7dc9e13b5eeff6fb6ee-3'), ('etag', '8388608:f55eae7b80c5e7dc9e13b5eeff6fb6ee-3'))
     """
-    found = re.fullmatch(r'(?:W/)?"?([0-9a-f]{32})(-[1-9][0-9]{0,4})?"?', text.strip().lower())
+    found = re.fullmatch(r'(?:w/)?"?([0-9a-f]{32})(-[1-9][0-9]{0,4})?"?', text.strip().lower())
     if found is None:
         return None
     if found[2] is None:

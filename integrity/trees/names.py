@@ -7,6 +7,7 @@ does that, with NFC (never NFKC, under which ㈜ would become (주)), so that tw
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
@@ -73,7 +74,5 @@ def without_partial(name: str) -> str | None:
         >>> without_partial("film.mkv.part"), without_partial("film.mkv")
         ('film.mkv', None)
     """
-    for suffix in PARTIAL:
-        if name.lower().endswith(suffix) and len(name) > len(suffix):
-            return name[: -len(suffix)]
-    return None
+    stem, suffix = os.path.splitext(name)
+    return stem if suffix.lower() in PARTIAL else None

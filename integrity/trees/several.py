@@ -6,7 +6,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 __all__ = ["Stop", "in_order"]
 
@@ -32,16 +33,16 @@ def in_order(
         here: Whether something is so little work that handing it to a thread would take longer.
     """
     stop = Stop()
-    waiting: deque[Future[_Made]] = deque()
+    waiting: deque[Future[_Made] | _Done[_Made]] = deque()
     with ThreadPoolExecutor(at_once, thread_name_prefix="integrity-read") as pool:
         try:
             for each in given:
-                if here(each):
-                    done: Future[_Made] = Future()
-                    done.set_result(work(each, stop))
-                    waiting.append(done)
-                else:
+                if not here(each):
                     waiting.append(pool.submit(work, each, stop))
+                elif waiting:
+                    waiting.append(_Done(work(each, stop)))
+                else:
+                    yield work(each, stop)
                 # As many as are at work, and some that are done and wait for one before them.
                 while waiting and (waiting[0].done() or len(waiting) > 64 * at_once):
                     yield waiting.popleft().result()
@@ -51,3 +52,19 @@ def in_order(
             stop.set()
             for future in waiting:
                 future.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class _Done(Generic[_Made]):
+    """What was made at once, as if it had been waited for."""
+
+    made: _Made
+
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> _Made:
+        return self.made
+
+    def cancel(self) -> bool:
+        return False

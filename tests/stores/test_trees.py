@@ -122,7 +122,7 @@ def test_empty_folders_are_counted(tmp_path: Path) -> None:
 
 def test_only_the_digests_that_are_asked_for_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = grown(tmp_path / "t", {"a": b"1"})
-    monkeypatch.setattr(LocalTree, "open", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(LocalTree, "_opened", lambda *_: pytest.fail("it was read"))
     assert rows(root, "path", "size_bytes") == [{"path": "a", "size_bytes": 1}]
 
 
@@ -398,7 +398,7 @@ def test_a_file_that_changes_while_it_is_read_is_pending(
         grown(tmp_path / "a", {"x": bytes(size), "y": b"1"}),
         grown(tmp_path / "b", {"x": bytes(size), "y": b"1"}),
     )
-    opened = LocalTree.open
+    opened = LocalTree._opened
 
     def growing(tree: LocalTree, entry: Any) -> Any:
         if entry.path == "x" and tree.location.endswith("b"):
@@ -406,14 +406,14 @@ def test_a_file_that_changes_while_it_is_read_is_pending(
                 file.write(b"more")
         return opened(tree, entry)
 
-    monkeypatch.setattr(LocalTree, "open", growing)
+    monkeypatch.setattr(LocalTree, "_opened", growing)
     result = reconciled(here, there)
     assert (result.totals["pending"], result.totals["matched"], result.verdict) == (1, 1, "pending")
 
 
 def test_a_file_that_goes_while_it_is_read_is_pending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here, there = grown(tmp_path / "a", {"x": b"1"}), grown(tmp_path / "b", {"x": b"1"})
-    opened, seen = LocalTree.open, []
+    opened, seen = LocalTree._opened, []
 
     def going(tree: LocalTree, entry: Any) -> Any:
         if tree.location.endswith("b"):
@@ -422,7 +422,7 @@ def test_a_file_that_goes_while_it_is_read_is_pending(tmp_path: Path, monkeypatc
                 (there / "x").unlink()
         return opened(tree, entry)
 
-    monkeypatch.setattr(LocalTree, "open", going)
+    monkeypatch.setattr(LocalTree, "_opened", going)
     assert reconciled(here, there).verdict == "pending"
 
 
@@ -528,13 +528,13 @@ def test_nothing_is_left_running_when_nobody_reads_on(tmp_path: Path) -> None:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that are opened."""
     seen: list[str] = []
-    opened = LocalTree.open
+    opened = LocalTree._opened
 
     def noted(tree: LocalTree, entry: Any) -> Any:
         seen.append(entry.path)
         return opened(tree, entry)
 
-    monkeypatch.setattr(LocalTree, "open", noted)
+    monkeypatch.setattr(LocalTree, "_opened", noted)
     return seen
 
 
