@@ -22,7 +22,9 @@ from integrity.errors import StoreError
 from integrity.stores import open_store
 from integrity.stores.base import HeadedStore, Store, TypedStore
 from integrity.stores.mail import MailStore
+from integrity.stores.manifest import ManifestStore
 from integrity.stores.objects import arrow_column
+from integrity.stores.tree import TreeStore
 
 __all__ = ["draft"]
 
@@ -60,7 +62,9 @@ def draft(source: Any, destination: Any, name: str = "draft") -> str:
     """
     stores = open_store(source), open_store(destination)
     if all(isinstance(store, MailStore) for store in stores):
-        return _of_mail(name)
+        return _builtin("mailbox", "mail", "'mail', from acceptance to delivery, and 'journal'", name)
+    if all(isinstance(store, (TreeStore, ManifestStore)) for store in stores):
+        return _builtin("tree", "files", "'file', of uploads by their log, and 'drive', by file ids", name)
     here, there = map(_look, stores)
     common = [column for column in here.types if column in there.types]
     if not common:
@@ -117,13 +121,13 @@ def draft(source: Any, destination: Any, name: str = "draft") -> str:
     return text
 
 
-def _of_mail(name: str) -> str:
-    """What is promised of mail need not be guessed: a contract that is there already, under another name."""
-    written = builtin_contracts()["mailbox"].read_text(encoding="utf-8")
+def _builtin(contract: str, what: str, others: str, name: str) -> str:
+    """What is promised of mail or files need not be guessed: a contract that is there already, under another name."""
+    written = builtin_contracts()[contract].read_text(encoding="utf-8")
     return (
-        "# Both sides are mail, so this is the built-in contract 'mailbox' under another name. There are also 'mail',\n"
-        f"# from acceptance to delivery, and 'journal': integrity contract list.\n\n{written}"
-    ).replace("\nname: mailbox\n", f"\nname: {name}\n")
+        f"# Both sides are {what}, so this is the built-in contract '{contract}' under another name. There are also\n"
+        f"# {others}: integrity contract list.\n\n{written}"
+    ).replace(f"\nname: {contract}\n", f"\nname: {name}\n")
 
 
 def _look(store: Store) -> _Seen:

@@ -249,6 +249,7 @@ def _status(items: pl.DataFrame, case: Case) -> pl.DataFrame:
         unsettled |= _recent(case, "d.__changed")
         coming |= _recent(case, "d.__changed")
     contradicted, proven = _contradicted(case.contract), _proven(case.contract)
+    alike = _same_as_far_as_told(case.contract) & ~contradicted
     known = pl.col("in_source_copies").is_not_null()
     if case.contract.copies > 1:
         items = items.with_columns(_forked(case.contract).alias("forked"))
@@ -262,14 +263,14 @@ def _status(items: pl.DataFrame, case: Case) -> pl.DataFrame:
         .then(pl.when(~s_scope).then(nothing).when(proven).then(pl.lit("matched")).otherwise(pl.lit("unverified")))
         .when(s & d & (s_scope | drawn))
         .then(
-            pl.when(unsettled & s_scope)
+            pl.when(alike & proven)
+            .then(pl.lit("matched"))
+            .when(unsettled & s_scope)
             .then(pl.lit("pending"))
             .when(unsettled)
             .then(pl.lit("unsettled"))
-            .when(contradicted | ~_same_as_far_as_told(case.contract))
+            .when(~alike)
             .then(pl.lit("corrupt"))
-            .when(proven)
-            .then(pl.lit("matched"))
             .otherwise(pl.lit("unverified"))
         )
         .when(s & d)

@@ -563,11 +563,12 @@ class Oracle:
                 yield Item("unsettled" if self._coming(row) else "duplicate" if known else "extra", None, row)
 
     def _of_pair(self, one: Row, other: Row) -> str:
+        alike = self._only_missing(one, other) and not self._contradicted(one, other)
+        if alike and self._proven(one, other):
+            return "matched"
         if self._unsettled(one) or (self.contract.changed and self._unsettled(other)):
             return "pending"
-        if not self._only_missing(one, other) or self._contradicted(one, other):
-            return "corrupt"
-        return "matched" if self._proven(one, other) else "unverified"
+        return "unverified" if alike else "corrupt"
 
     def _coming(self, row: Row) -> bool:
         return self._unsettled(row) if self.contract.changed else self._open(row)

@@ -116,7 +116,7 @@ class FilesStore:
             shown = f"; there are {', '.join(left_out[:3])}" if len(left_out) > 1 else ""
             raise StoreError(
                 f"{self.name} is or holds no file of a kind that can be read{shown}",
-                f"these can be: {_KINDS}",
+                f"these can be: {_KINDS}; to compare files themselves write tree:PATH",
             )
         if gone := self._seen - found:
             raise StoreError(

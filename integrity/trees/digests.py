@@ -23,6 +23,7 @@ HEX: Final[dict[str, int]] = {
     "sha256": 64,
     "sha512": 128,
     "sha384": 96,
+    "sha224": 56,
     "blake2b": 128,
     "sha1": 40,
     "md5": 32,
@@ -137,7 +138,7 @@ def by_length(digits: str) -> str | None:
     """
     if re.fullmatch(r"[0-9a-fA-F]+", digits) is None:
         return None
-    known = {64: "sha256", 128: "sha512", 96: "sha384", 40: "sha1", 32: "md5"}
+    known = {64: "sha256", 128: "sha512", 96: "sha384", 56: "sha224", 40: "sha1", 32: "md5"}
     return known.get(len(digits))
 
 

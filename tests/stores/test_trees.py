@@ -511,6 +511,20 @@ def test_what_cannot_be_meant_is_a_sentence(tmp_path: Path, url: str, problem: s
         rows(url.format(root=root))
 
 
+def test_a_draft_for_two_trees_is_the_contract_that_is_there(tmp_path: Path) -> None:
+    from integrity.drafts import draft
+
+    root = grown(tmp_path / "t", {"a": b"1"})
+    made = integrity.Contract.from_text(draft(f"tree:{root}", f"tree:{root}", "mine"))
+    assert made.name == "mine"
+    assert made._form() == integrity.contract("tree")._form() | {"name": "mine"}
+
+
+def test_a_folder_of_other_files_says_how_files_themselves_are_compared(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="to compare files themselves write tree:PATH"):
+        open_store(str(grown(tmp_path / "t", {"a.doc": b"1"})))
+
+
 def test_nothing_is_left_running_when_nobody_reads_on(tmp_path: Path) -> None:
     root = grown(tmp_path / "t", {f"f{n}": os.urandom(100_000) for n in range(300)})
     stream = open_store(f"tree:{root}").stream(["path", "sha256"])
