@@ -50,6 +50,8 @@ class Day:
     """
 
     accusation: ClassVar[type[Accusation]] = Accusation
+    #: Whether the values that differ say something to somebody who looks at them.
+    telling: ClassVar[bool] = True
 
     directory: Path
     source: str

@@ -5,13 +5,15 @@ A fault takes one healthy item from the desk, as both sides hold it. Nobody is t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
+from integrity.demo.shelf import Keeper, PlantedBreak
 
 __all__ = ["WINDOW", "Desk", "Fits", "Outcome", "Planted", "Row", "Subject", "open_desk"]
 
@@ -56,12 +58,9 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Planted:
-    """One break that a reconciliation must find: its kind, its item, and the fault that it comes from."""
+class Planted(PlantedBreak):
+    """One break that a reconciliation must find in a day of messages."""
 
-    fault: str
-    why: str
-    kind: str
     tenant_id: str | None
     room_id: str | None
     message_id: str | None
@@ -82,7 +81,7 @@ Fits = Callable[[Subject], bool]
 
 
 @dataclass
-class Desk:
+class Desk(Keeper[Subject]):
     """What a fault may reach for besides its own item.
 
     Attributes:
@@ -105,11 +104,16 @@ class Desk:
 
     def take(self, fits: Fits) -> Subject | None:
         """Return the first healthy item of that sort, which is then spoken for, or None."""
-        for place, subject in enumerate(self.pool):
-            if fits(subject):
-                self.touched.append(self.pool.pop(place))
-                return subject
-        return None
+        subject = super().take(fits)
+        if subject is not None:
+            self.touched.append(subject)
+        return subject
+
+    def give_back(self, items: Sequence[Subject]) -> None:
+        """Take items back that a fault did not change after all."""
+        untouched = {id(subject) for subject in items}
+        self.touched = [subject for subject in self.touched if id(subject) not in untouched]
+        super().give_back(items)
 
     def between(self, low: float, high: float) -> timedelta:
         """Return a random duration between so many seconds, in whole microseconds."""

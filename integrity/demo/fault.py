@@ -1,21 +1,19 @@
-"""What is a fault, and whom does it befall?
+"""What is a fault of messages, and whom does it befall?
 
-Each fault is a small function that takes one healthy item as both sides hold it, spoils it, and says which
-breaks a reconciliation must report: no more and no fewer. Identities are never shared between faults, so a
-break found always belongs to exactly one of them.
-
-Where two readings are possible (is a latency measured from the source's event time or the destination's?) a
-fault is made so that both give the same breaks.
+Each is a small function that takes one healthy item as both sides hold it. Where two readings are possible (is a
+latency measured from the source's event time or the destination's?) a fault is made so that both give the same breaks.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeAlias
 
+from integrity.demo import shelf as shelves
 from integrity.demo.desk import Desk, Fits, Row, Subject
 
 __all__ = [
@@ -37,20 +35,11 @@ __all__ = [
 NINE_HOURS = timedelta(hours=9)
 
 #: The kinds of the breaks to be found, each with a row that bears the identity.
-Expected = Iterable[tuple[str, Row]]
+Expected: TypeAlias = Iterable[tuple[str, Row]]
 #: Spoil an item and return the breaks to be found; or change nothing and return None.
-Spoil = Callable[[Desk, Subject], Expected | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A fault by name: why it happens, how often, whom it befalls, what it does."""
-
-    name: str
-    why: str
-    rate: float  # per 100,000 items, at least one
-    fits: Fits
-    spoil: Spoil
+Spoil: TypeAlias = Callable[[Desk, Subject], Expected | None]
+#: Its rate is per 100,000 items.
+Fault: TypeAlias = shelves.Fault[Desk, Subject, tuple[str, Row]]
 
 
 # Whom faults befall ---------------------------------------------------------------------------------------
@@ -87,12 +76,7 @@ def fine(subject: Subject) -> bool:
 
 def fault(shelf: list[Fault], name: str, why: str, *, rate: float, fits: Fits = anyone) -> Callable[[Spoil], Spoil]:
     """Put a fault on a shelf: a list, in which faults stand in the order of their code."""
-
-    def enter(spoil: Spoil) -> Spoil:
-        shelf.append(Fault(name, why, rate, fits, spoil))
-        return spoil
-
-    return enter
+    return shelves.enter(shelf, name, why, rate, fits)
 
 
 def partner(desk: Desk, subject: Subject, *preferences: Callable[[Row], bool]) -> Subject | None:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
+from integrity.demo.shelf import PlantedBreak
+
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Accusation", "Comparison", "MailAccusation", "compare"]
+__all__ = ["Accusation", "Comparison", "FileAccusation", "MailAccusation", "compare"]
 
 
 class Accusation(NamedTuple):
@@ -30,27 +32,21 @@ class MailAccusation(NamedTuple):
     message_id: str | None
 
 
-class _Planted(Protocol):
-    """A planted break: it has the fields of its day's accusations too."""
+class FileAccusation(NamedTuple):
+    """A break of files, likewise; the path is in NFC, as the contract reads it."""
 
-    @property
-    def fault(self) -> str: ...
-
-    @property
-    def why(self) -> str: ...
-
-    @property
-    def kind(self) -> str: ...
+    kind: str
+    path: str | None
 
 
-P = TypeVar("P", bound=_Planted)
-A = TypeVar("A", Accusation, MailAccusation)
-_P = TypeVar("_P", bound=_Planted, covariant=True)
-_A = TypeVar("_A", Accusation, MailAccusation, covariant=True)
+P = TypeVar("P", bound=PlantedBreak)
+A = TypeVar("A", Accusation, MailAccusation, FileAccusation)
+_P = TypeVar("_P", bound=PlantedBreak, covariant=True)
+_A = TypeVar("_A", Accusation, MailAccusation, FileAccusation, covariant=True)
 
 
 class _Day(Protocol[_P, _A]):
-    """A day: what was planted in it, and by which columns a break of it is named."""
+    """A day: what was planted in it, and by which columns, that a planted break has too, a break of it is named."""
 
     @property
     def planted(self) -> tuple[_P, ...]: ...

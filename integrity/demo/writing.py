@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, astuple
 from datetime import datetime
@@ -13,11 +14,21 @@ from typing import Any, Final, Literal
 
 import polars as pl
 
-from integrity.demo.desk import Outcome, Planted, Row, Subject
-from integrity.demo.mail.office import PlantedMail
+from integrity.demo.desk import Outcome, Row, Subject
+from integrity.demo.shelf import PlantedBreak
 from integrity.errors import UsageError
 
-__all__ = ["CONTRACT", "SCHEMA", "make_room", "write_archive", "write_gateway", "write_json"]
+__all__ = [
+    "CONTRACT",
+    "SCHEMA",
+    "holds_day",
+    "instant",
+    "make_room",
+    "write_archive",
+    "write_csv",
+    "write_gateway",
+    "write_json",
+]
 
 #: Tells a later call that a folder holds a day of messages.
 SCHEMA: Final = "integrity.demo/1"
@@ -71,11 +82,16 @@ CREATE TABLE outcomes (tenant_id TEXT, room_id TEXT, message_id TEXT, outcome TE
 """
 
 
+def holds_day(folder: Path, schema: str) -> bool:
+    """Whether a day of this sort, and not something of somebody's own, lies in a folder."""
+    marker = folder / "faults.json"
+    return marker.is_file() and f'"{schema}"' in marker.read_text(encoding="utf-8", errors="replace")[:200]
+
+
 def make_room(folder: Path) -> None:
     """Remove the day that lies in a folder. Refuse to touch, or to mix with, anything that is not one."""
     parts = sorted((folder / "archive").glob("*.parquet"))
-    marker = folder / "faults.json"
-    ours = marker.is_file() and f'"{SCHEMA}"' in marker.read_text(encoding="utf-8", errors="replace")[:200]
+    marker, ours = folder / "faults.json", holds_day(folder, SCHEMA)
     foreign = [path for path in parts if not ours or not path.name.startswith("stored-")]
     foreign += [
         path for path in (folder / "gateway.db", marker, folder / "message-day.yaml") if path.exists() and not ours
@@ -89,7 +105,7 @@ def make_room(folder: Path) -> None:
     (folder / "archive").mkdir(parents=True, exist_ok=True)
 
 
-def write_json(path: Path, planted: Sequence[Planted | PlantedMail], schema: str, **day: object) -> None:
+def write_json(path: Path, planted: Sequence[PlantedBreak], schema: str, **day: object) -> None:
     """Write what was planted, fault by fault, for tools that do not speak Python."""
     faults: dict[str, dict[str, Any]] = {}
     for each in planted:
@@ -101,6 +117,14 @@ def write_json(path: Path, planted: Sequence[Planted | PlantedMail], schema: str
         encoding="utf-8",
         newline="\n",
     )
+
+
+def write_csv(path: Path, header: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table of text."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(header)
+        lines.writerows(rows)
 
 
 def write_gateway(path: Path, frame: pl.DataFrame, touched: Sequence[Subject], outcomes: Sequence[Outcome]) -> int:
@@ -124,7 +148,7 @@ def write_gateway(path: Path, frame: pl.DataFrame, touched: Sequence[Subject], o
                     rows[position - start : position - start + 1] = map(_outbox_row, replaced[position])
             database.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
             rows_written += len(rows)
-        ended = [(*astuple(outcome)[:4], _text(outcome.at)) for outcome in outcomes]
+        ended = [(*astuple(outcome)[:4], instant(outcome.at)) for outcome in outcomes]
         database.executemany("INSERT INTO outcomes VALUES (?, ?, ?, ?, ?)", ended)
         database.commit()
     return rows_written
@@ -132,10 +156,11 @@ def write_gateway(path: Path, frame: pl.DataFrame, touched: Sequence[Subject], o
 
 def _outbox_row(row: Row) -> tuple[Any, ...]:
     values = tuple(getattr(row, name) for name in _OUTBOX[:-1])
-    return (*values, _text(row.sent_at) if isinstance(row.sent_at, datetime) else row.sent_at)
+    return (*values, instant(row.sent_at) if isinstance(row.sent_at, datetime) else row.sent_at)
 
 
-def _text(moment: datetime) -> str:
+def instant(moment: datetime) -> str:
+    """Write a moment of UTC with its microseconds."""
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}Z"
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from integrity.demo import shelf
 from integrity.demo.mail.fault import MailFault
-from integrity.demo.mail.office import Office, PlantedMail, Posted
+from integrity.demo.mail.office import Office, PlantedMail
 from integrity.demo.mail.wrong_content import ATTACHMENTS, HEADERS, IDENTITIES, TEXTS
 from integrity.demo.mail.wrong_delivery import DELIVERIES, GROUPS, LOSSES, TIMES
-from integrity.errors import UsageError
 
 __all__ = ["CATALOGUE", "plant"]
 
@@ -26,21 +26,7 @@ def plant(office: Office, mails: int) -> Iterator[PlantedMail]:
     Raises:
         UsageError: a fault finds no mail that it could befall.
     """
-    for fault in CATALOGUE:
-        wanted = max(1, round(fault.rate * mails / 3_000))
-        done = 0
-        refused: list[Posted] = []
-        while done < wanted:
-            taken = office.take(fault.fits)
-            if taken is None:
-                break
-            expected = fault.spoil(office, taken)
-            if expected is None:
-                refused.append(taken)
-                continue
-            done += 1
-            for kind, mailbox, message_id in expected:
-                yield PlantedMail(fault.name, fault.why, kind, mailbox, message_id)
-        if not done:
-            raise UsageError(f"no mail of this day can suffer {fault.name!r}", "ask for more mails")
-        office.pool.extend(refused)
+    for fault, (kind, mailbox, message_id) in shelf.plant(
+        CATALOGUE, office, mails, per=3_000, item="mail", more="mails"
+    ):
+        yield PlantedMail(fault.name, fault.why, kind, mailbox, message_id)

@@ -55,6 +55,8 @@ class MailDay:
     """
 
     accusation: ClassVar[type[MailAccusation]] = MailAccusation
+    #: Whether the values that differ say something to somebody who looks at them.
+    telling: ClassVar[bool] = False  # digests only
 
     directory: Path
     source: str

@@ -1,15 +1,15 @@
 """What is a fault of mail, and whom does it befall?
 
-Each fault is a small function that takes one healthy mail, spoils it, and says which breaks a reconciliation must
-report: no more and no fewer. No mail suffers two faults, so a break found belongs to exactly one of them.
+Each is a small function that takes one healthy mail as it was accepted and as it lies in mailboxes.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import TypeAlias
 
+from integrity.demo import shelf as shelves
 from integrity.demo.mail.letters import Forward
 from integrity.demo.mail.office import Fits, Office, Posted
 
@@ -31,20 +31,11 @@ __all__ = [
 ]
 
 #: The breaks to be found: each has a kind, a mailbox and a Message-ID.
-Expected = Iterable[tuple[str, str, str]]
+Expected: TypeAlias = Iterable[tuple[str, str, str]]
 #: Spoil a mail and return the breaks to be found; or change nothing and return None.
-Spoil = Callable[[Office, Posted], Expected | None]
-
-
-@dataclass(frozen=True, slots=True)
-class MailFault:
-    """A fault by name: why it happens, how often, whom it befalls, what it does."""
-
-    name: str
-    why: str
-    rate: float  # per 3,000 mails, at least one
-    fits: Fits
-    spoil: Spoil
+Spoil: TypeAlias = Callable[[Office, Posted], Expected | None]
+#: Its rate is per 3,000 mails.
+MailFault: TypeAlias = shelves.Fault[Office, Posted, tuple[str, str, str]]
 
 
 # Whom faults befall ---------------------------------------------------------------------------------------
@@ -104,12 +95,7 @@ def fault(
     shelf: list[MailFault], name: str, why: str, *, rate: float = 1, fits: Fits = named
 ) -> Callable[[Spoil], Spoil]:
     """Put a fault on a shelf: a list, in which faults stand in the order of their code."""
-
-    def enter(spoil: Spoil) -> Spoil:
-        shelf.append(MailFault(name, why, rate, fits, spoil))
-        return spoil
-
-    return enter
+    return shelves.enter(shelf, name, why, rate, fits)
 
 
 def everywhere(kind: str, posted: Posted) -> list[tuple[str, str, str]]:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from integrity.demo.mail.letters import AS_SENT, Letter, Party, Style, written
 from integrity.demo.mail.people import Directory
+from integrity.demo.shelf import Keeper, PlantedBreak
 from integrity.mail.rungs import climb
 
 __all__ = ["INBOX", "TRASH", "Copy", "Ended", "Fits", "Office", "PlantedMail", "Posted"]
@@ -81,12 +82,9 @@ class Posted:
 
 
 @dataclass(frozen=True, slots=True)
-class PlantedMail:
-    """One break that a reconciliation must find: its kind, its mail and mailbox, and the fault that it comes from."""
+class PlantedMail(PlantedBreak):
+    """One break that a reconciliation must find in a day of mail."""
 
-    fault: str
-    why: str
-    kind: str
     mailbox: str | None
     message_id: str | None
 
@@ -104,7 +102,7 @@ Fits = Callable[[Posted], bool]
 
 
 @dataclass
-class Office:
+class Office(Keeper[Posted]):
     """What a fault may reach for besides its own mail.
 
     Attributes:
@@ -122,13 +120,6 @@ class Office:
     strays: list[Copy] = field(default_factory=list)
     outcomes: list[Ended] = field(default_factory=list)
     invented: int = 0
-
-    def take(self, fits: Fits) -> Posted | None:
-        """Return the first healthy mail of that sort, which is then spoken for, or None."""
-        for place, posted in enumerate(self.pool):
-            if fits(posted):
-                return self.pool.pop(place)
-        return None
 
     def after(self, moment: datetime, low: float, high: float) -> datetime:
         """Return a moment so many seconds after another, in whole microseconds."""

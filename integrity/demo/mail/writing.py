@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import shutil
 from collections import Counter
@@ -16,6 +15,7 @@ from integrity.demo.mail.letters import Letter, Style, dated, unfolded, written
 from integrity.demo.mail.office import Copy, Ended, Posted
 from integrity.demo.mail.people import DOMAIN, Directory
 from integrity.demo.mail.traffic import PREFIX
+from integrity.demo.writing import holds_day, write_csv
 from integrity.errors import UsageError
 
 __all__ = ["SCHEMA", "contract", "make_room", "write_journal", "write_mailboxes", "write_members", "write_outcomes"]
@@ -41,8 +41,7 @@ def contract() -> str:
 
 def make_room(folder: Path) -> None:
     """Remove the mail day that lies in a folder. Refuse to touch, or to mix with, anything that is not one."""
-    marker, boxes = folder / "faults.json", folder / "mailboxes"
-    ours = marker.is_file() and f'"{SCHEMA}"' in marker.read_text(encoding="utf-8", errors="replace")[:200]
+    boxes, ours = folder / "mailboxes", holds_day(folder, SCHEMA)
     there = [folder / name for name in _FILES if (folder / name).exists()]
     mails = [path for path in sorted(boxes.rglob("*")) if not path.is_dir() or path.is_symlink()]
     foreign = [path for path in mails if not _DELIVERED.fullmatch(path.name)] if ours else [*there, *mails]
@@ -159,20 +158,13 @@ def _traced(copy: Copy, mail: Posted | None, server: str) -> bytes:
 def write_members(path: Path, people: Directory) -> None:
     """Write who stands for whom, and since and until when."""
     rows = [(each.address, each.mailbox, _text(each.since), _text(each.until)) for each in people.members]
-    _csv(path, ("address", "mailbox", "since", "until"), rows)
+    write_csv(path, ("address", "mailbox", "since", "until"), rows)
 
 
 def write_outcomes(path: Path, outcomes: Iterable[Ended]) -> None:
     """Write what became of mails that ended elsewhere."""
-    _csv(path, Ended._fields, [(*each[:3], _text(each.at)) for each in outcomes])
+    write_csv(path, Ended._fields, [(*each[:3], _text(each.at)) for each in outcomes])
 
 
 def _text(moment: datetime | None) -> str:
     return "" if moment is None else moment.isoformat()
-
-
-def _csv(path: Path, header: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(header)
-        lines.writerows(rows)
