@@ -103,7 +103,7 @@ class Case:
 
 def _digests(name: str) -> list[tuple[pl.Expr, pl.Expr]]:
     """Both sides' kind and value of a digest that stands in for another."""
-    texts = [pl.col(f"{side}.{RUNG}{name}").str.to_lowercase() for side in "sd"]
+    texts = [pl.col(f"{side}.{RUNG}{name}").str.to_lowercase().str.strip_chars('"') for side in "sd"]
     return [(text.str.extract(r"^(.*):", 1).fill_null(""), text.str.extract(r"([^:]*)$", 1)) for text in texts]
 
 
@@ -290,7 +290,7 @@ def untimely(timed: pl.DataFrame, case: Case) -> list[pl.DataFrame]:
     limit = case.contract.timeliness
     assert limit is not None
     closed = timed.filter(~pl.col("s.__open")) if "s.__open" in timed.columns else timed
-    seconds = (pl.col("__latency") / 1_000_000).round(3)
+    seconds = (pl.col("__latency") / 1_000_000).round(6)
     late = closed.filter("__late").with_columns(
         pl.lit("late").alias("kind"),
         pl.format("took {} s, limit {}", seconds, pl.lit(format_duration(limit.within))).alias("reason"),

@@ -115,7 +115,9 @@ class _Match:
         """Mark the rows of this run and of open batches; keep the newest revisions where the contract says so."""
         contract = self.case.contract
         if contract.latest_by is not None and rows.height:
-            latest = newest(contract.columns.get(contract.latest_by), rows, ["__identity", "__inside"])
+            # Where only the source tells the time, the destination holds the newest of all that there ever was.
+            among = ["__identity", "__inside"] if contract.carried else ["__identity"]
+            latest = newest(contract.columns.get(contract.latest_by), rows, among)
             self.left[side].supersede(rows.filter(~latest & rows["__inside"]))
             rows = rows.filter(latest)
         open_ = rows.select(BATCH).unique().with_columns(is_open(self.case).alias("__open"))

@@ -151,7 +151,7 @@ def _accounted(
         The items that are accounted for; the pairs and the rows that are left; and the destination's rows of pairs that
         came apart, because what ended elsewhere should not be there.
     """
-    order = [f"s.{name}" for name in (*PRINT, *_TIES, "__copy")]  # in which copies pair off
+    order = [f"s.{name}" for name in ("__event", *PRINT, *_TIES[1:], "__copy")]  # what ended first came first
     nth = pl.int_range(pl.len()).over("s.__identity", order_by=order, nulls_last=True)
     budget = pl.col("s.ended").fill_null(0)
     alone = left.group_by("s.__identity").agg(pl.len().cast(pl.Int64).alias("alone"))

@@ -110,7 +110,9 @@ class Chunk:
         series += [self._key().alias(KEY), *self._fingerprint(), *self._times(), self._invalid(), self._unproven()]
         series += [self.values(name).text.alias(f"__a.{name}") for name in contract.amounts]
         if contract.latest_by is not None:
-            series.append(self.values(contract.latest_by).text.alias("__revision"))
+            told = contract.latest_by in self.types  # else what there is, is the newest
+            revision = self.values(contract.latest_by).text if told else _nothing(self.height)
+            series.append(revision.alias("__revision"))
         if contract.latest_by is not None or wanted.content:
             series.append(canonical.encode([self.values(name).text for name in contract.identity]).alias("__identity"))
         if wanted.content:
@@ -123,10 +125,9 @@ class Chunk:
                 if r.column not in contract.content
             ]
             ways, since = self.arrays.get(VIA), self.arrays.get(ANNOUNCED)
-            nowhere = pl.Series([None], dtype=pl.String).new_from_index(0, self.height)
-            series.append((nowhere if ways is None else canonical.read(ways, _TEXT).text).alias(VIA))
-            told = None if since is None else canonical.read(since, _MOMENT).instants
-            series.append((nowhere.cast(pl.Int64) if told is None else told).alias(ANNOUNCED))
+            series.append((_nothing(self.height) if ways is None else canonical.read(ways, _TEXT).text).alias(VIA))
+            moments = None if since is None else canonical.read(since, _MOMENT).instants
+            series.append((_nothing(self.height).cast(pl.Int64) if moments is None else moments).alias(ANNOUNCED))
             details = [column.detail for column in contract.content.values() if column.detail is not None]
             series += [self.values(name).text.alias(DETAIL + name) for name in dict.fromkeys(details)]
         return pl.DataFrame(series)
@@ -263,3 +264,7 @@ class Chunk:
             if column.evidence:
                 missing |= self.values(name).text.is_null()
         return missing.alias("__unproven")
+
+
+def _nothing(height: int) -> pl.Series:
+    return pl.Series([None], dtype=pl.String).new_from_index(0, height)

@@ -352,7 +352,8 @@ class Oracle:
         if self.clock:
             times = [self.clock.event] if self._tells(side) else []
             times += [self.clock.processed] if side == "destination" and self.clock.processed else []
-            changes = side == "source" or (self.clock.changed and self.contract.latest_by == self.clock.changed.name)
+            revised = self.clock.changed and self.contract.latest_by == self.clock.changed.name
+            changes = side == "source" or (revised and self.clock.carried)
             times += [self.clock.changed] if self.clock.changed and changes else []
             for time in times:
                 columns.setdefault(time.name, kind(type=kind(value="timestamp"), unit=time.unit))
@@ -421,7 +422,7 @@ class Oracle:
                 name: 0 if values[name] is None or isinstance(values[name], Unreadable) else int(values[name])
                 for name in contract.amounts
             },
-            revision=values[contract.latest_by] if contract.latest_by else None,
+            revision=values.get(contract.latest_by) if contract.latest_by else None,
             excluded=excluded,
             closes=None if tells or at is None else window_end(window_start(at, contract.window), contract.window),
         )
@@ -452,6 +453,7 @@ class Oracle:
         if self.contract.latest_by is None:
             return rows
         kind = self._columns("source")[self.contract.latest_by].type.value
+        bounded = not self.clock or self.clock.carried  # else the destination holds the newest of all
 
         def order(row: Row) -> tuple[bool, Any]:
             if row.revision is None or isinstance(row.revision, Unreadable):
@@ -460,7 +462,7 @@ class Oracle:
 
         groups = defaultdict(list)
         for row in rows:
-            groups[row.identity, row.inside].append(row)
+            groups[row.identity, row.inside if bounded else None].append(row)
         kept = []
         for group in groups.values():
             newest = max(map(order, group))
@@ -533,10 +535,10 @@ class Oracle:
             ended = self.accepted[identity]  # each outcome accounts for one item
             known = bool(here) and len(here) > ended
             equal, here, there = _pairs(here, there, lambda row: row.print)
-            here.sort(key=_order_of_pairing)
+            here.sort(key=_order_of_ending)
             yield from (Item("accounted", row, None) for row in here[:ended])
             here, ended = here[ended:], max(ended - len(here), 0)
-            for one, other in sorted(equal, key=lambda pair: _order_of_pairing(pair[0]))[:ended]:
+            for one, other in sorted(equal, key=lambda pair: _order_of_ending(pair[0]))[:ended]:
                 yield Item("accounted", one, None)
                 equal.remove((one, other))
                 there.append(other)
@@ -822,6 +824,11 @@ def _last(value: Any) -> tuple[bool, Any]:
 
 def _order_of_copies(row: Row) -> tuple[Any, ...]:
     return _last(row.event), row.print, _last(row.changed), not row.broken
+
+
+def _order_of_ending(row: Row) -> tuple[Any, ...]:
+    """What ended elsewhere is what came first."""
+    return _last(row.event), row.print, _last(row.processed), _last(row.changed), not row.broken
 
 
 def _order_of_pairing(row: Row) -> tuple[Any, ...]:

@@ -19,6 +19,8 @@ from integrity.result import Result
 
 __all__ = ["RowProgress", "plain", "show"]
 
+#: So many letters of an identity are shown.
+_WIDTH = 28
 _COLOURS = {"pass": "green", "fail": "bold red", "unverified": "yellow", "pending": "cyan", "skipped": "dim"}
 _SHOWN = 12
 #: Format characters that only join what stands beside them, as in a family emoji; others could reverse a line.
@@ -156,9 +158,16 @@ def _show_breaks(result: Result, console: Console) -> None:
         shown = [f"{plain(row[k], 60)}" for k in ("source_values", "destination_values") if row[k]]
         what = "; ".join(part for part in [*said, " → ".join(shown)] if part)
         table.add_row(
-            Text(str(row["kind"])), *(Text(plain(row[name], 28)) for name in result.contract.identity), Text(what)
+            Text(str(row["kind"])), *(Text(_named(row[name])) for name in result.contract.identity), Text(what)
         )
     console.print(table)
+
+
+def _named(value: object) -> str:
+    """An identity in little room: of a long path its end, which tells one file from the next."""
+    text = plain(value, 4_096)
+    cut = len(text) > _WIDTH and "/" in text
+    return f"…{text[1 - _WIDTH :]}" if cut else plain(value, _WIDTH)
 
 
 class RowProgress:

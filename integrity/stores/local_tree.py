@@ -92,7 +92,7 @@ class LocalTree:
                     continue
                 yield self._entry(path, status, twins.get(name))
                 whole = without_partial(names[name])
-                if whole is not None and os.fsencode(whole) not in names:
+                if whole is not None:  # also where an older one is there still, which it will replace
                     begun = text_of(below + os.fsencode(whole))
                     yield Entry(begun, path, begun_at=status.st_mtime_ns // 1000)
             if not found and below:

@@ -127,6 +127,8 @@ class S3Tree:
             found = etag(told["ETag"], self._part_size(entry))
         if found is not None:
             digests[found[0]] = found[1]
+            # Who logged the ETag of an upload at once calls it that; it can be found equal, and proves no difference.
+            digests.setdefault("etag", f"?:{found[1]}")
         return digests
 
     def _part_size(self, entry: Entry) -> int | None:

@@ -86,7 +86,7 @@ class SftpTree:
             below = waiting.pop()
             with self._sentences():
                 found = sorted(self._sftp().listdir_attr(f"{self._root}/{below}"), key=lambda each: each.filename)
-            names, folders = {each.filename for each in found}, []
+            folders = []
             for each in found:
                 path = below + each.filename
                 if stat.S_ISDIR(each.st_mode or 0):
@@ -94,7 +94,7 @@ class SftpTree:
                     continue
                 yield self._entry(path, each)
                 whole = without_partial(each.filename)
-                if whole is not None and whole not in names:
+                if whole is not None:
                     yield Entry(below + whole, path.encode(), begun_at=(each.st_mtime or 0) * 1_000_000)
             if not found and below:
                 left.add("folders are empty, which no file tells", below)

@@ -30,8 +30,8 @@ _ROWS: Final = 4_096
 _PIECE: Final = 1 << 20
 #: Octets, all told, of the files that are read where only a few rows are wanted.
 _GLANCE: Final = 1 << 24
-#: A digest, and of an ETag its value, which says how to compute it.
-_Wanted: TypeAlias = tuple[str, str | None]
+#: A digest, and of an ETag its value, which says how to compute it; else an empty text.
+_Wanted: TypeAlias = tuple[str, str]
 
 
 class _Task(NamedTuple):
@@ -144,7 +144,7 @@ class TreeStore:
                 if len(found) == rows or glance < 0:
                     break
                 if entry.begun_at is None:
-                    wanted = tuple((name, None) for name in self.kinds if name != "etag" and name in columns)
+                    wanted = tuple((name, "") for name in self.kinds if name != "etag" and name in columns)
                     found.append(self._read(_Task(entry, wanted), Stop())[1])
         yield batch_of(found, columns)
 
@@ -155,10 +155,10 @@ class TreeStore:
         if not asked:
             return lambda entry: ()
         if self.other is None:
-            everywhere: tuple[_Wanted, ...] = tuple((name, None) for name in self.kinds if name in asked)
+            everywhere: tuple[_Wanted, ...] = tuple((name, "") for name in self.kinds if name in asked)
             return lambda entry: everywhere
         wanted = stack.enter_context(Wanted(self.other, [name for name in self.kinds if name in asked]))
-        return lambda entry: (wanted.of(entry.path),)
+        return lambda entry: wanted.of(entry.path)
 
     def _tasks(
         self,
@@ -174,7 +174,7 @@ class TreeStore:
                 task = _Task(entry, wanted(entry) if entry.kind in ("file", "link") else ())
                 if cache is not None and entry.kind == "file" and task.wanted:
                     # How an ETag is made differs from one to the next.
-                    names = [name for name, value in task.wanted if value is None]
+                    names = [name for name, value in task.wanted if not value]
                     known = cache.known(entry.raw, entry.stamp, names) if len(names) == len(task.wanted) else None
                     task = task._replace(known=known)
                 yield task
@@ -215,6 +215,7 @@ class TreeStore:
             return task, Row(entry, {}, None, entry.modified_at, said)
         if not whole:  # what has become of it, a later run says: until then it was changed just now
             return task, Row(entry, {}, None, time.time_ns() // 1000, entry.defects)
+        # Of several ETags that are told of one name, the one that this file has.
         digests = {maker.name: made for maker in makers if (made := maker.made()) is not None}
         return task, Row(entry, digests, at, entry.modified_at, entry.defects)
 
@@ -225,27 +226,30 @@ class _Maker:
 
     name: str
     digests: tuple[Digest, ...]
-    value: str | None = None
+    value: str = ""
 
     @classmethod
-    def of(cls, name: str, value: str | None, size: int) -> _Maker:
+    def of(cls, name: str, value: str, size: int) -> _Maker:
         if name in HEX:
             return cls(name, (digest(name),))
-        tag, _, told = (value or "").rpartition(":")
-        parts = told.rpartition("-")[2]
-        if tag.isdigit():
-            return cls(name, (Multipart(int(tag)),), value)
+        how, _, told = value.rpartition(":")
+        parts = told.strip('"').rpartition("-")[2]
+        if how.isdigit():
+            return cls(name, (Multipart(int(how)),), value)
+        if "-" not in told:  # uploaded at once: it is an MD5, unless it was encrypted
+            return cls(name, (digest("md5"),), value)
         sizes = part_sizes(size, int(parts)) if parts.isdigit() else ()
         return cls(name, tuple(Multipart(part) for part in sizes), value)
 
     def made(self) -> str | None:
-        if self.name in HEX:
-            return self.digests[0].hexdigest()
-        tag, _, told = (self.value or "").rpartition(":")
+        """Return the digest; of an ETag of which nobody knows how it was made, only if it is the one that is told."""
         made = [each.hexdigest() for each in self.digests]
-        if tag.isdigit():
-            return f"{tag}:{made[0]}"
-        return self.value if told.lower() in made else None  # no size of parts that we know leads there
+        if self.name in HEX:
+            return made[0]
+        how, _, told = self.value.rpartition(":")
+        if how.isdigit():
+            return f"{how}:{made[0]}"
+        return self.value if told.strip('"').lower() in made else None
 
 
 _thread = threading.local()

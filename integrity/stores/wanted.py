@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from types import TracebackType
 from typing import Self
 
@@ -47,26 +46,29 @@ class Wanted:
     def _fill(self) -> None:
         columns = ["path", *self._told]
         try:
-            self._kept.execute("CREATE TABLE wanted (path TEXT PRIMARY KEY, digest TEXT, value TEXT) WITHOUT ROWID")
+            self._kept.execute(
+                "CREATE TABLE wanted (path, digest, value, PRIMARY KEY (path, digest, value)) WITHOUT ROWID"
+            )
             self._kept.execute("BEGIN")
             for batch in self._other.rows(columns):
                 paths, *digests = (column.to_pylist() for column in batch.columns)
                 rows = []
                 for path, *values in zip(paths, *digests, strict=True):
                     name = strongest(name for name, value in zip(self._told, values, strict=True) if value)
-                    if isinstance(path, str) and name == "etag":
-                        rows.append((key_of(path), name, values[self._told.index(name)]))
-                    elif isinstance(path, str) and name not in (None, self._told[0]):
-                        rows.append((key_of(path), name, None))  # what is wanted of most need not be kept for each
-                self._kept.executemany("INSERT OR REPLACE INTO wanted VALUES (?, ?, ?)", rows)
+                    if isinstance(path, str) and name is not None:
+                        value = str(values[self._told.index(name)]) if name == "etag" else ""
+                        rows.append((key_of(path), name, value))
+                self._kept.executemany("INSERT OR IGNORE INTO wanted VALUES (?, ?, ?)", rows)
         except (sqlite3.Error, UnicodeError) as error:
             raise StoreError(
                 f"what {self._other.store.name} tells of its files cannot be kept: {error}",
                 "point SQLITE_TMPDIR at a larger disk",
             ) from error
 
-    def of(self, path: str) -> tuple[str, str | None]:
-        """Return the digest that is wanted of a file, and its value where that says how to compute it."""
-        with closing(self._kept.execute("SELECT digest, value FROM wanted WHERE path = ?", (key_of(path),))) as found:
-            row = found.fetchone()
-        return (self._told[0], None) if row is None else (row[0], row[1])
+    def of(self, path: str) -> tuple[tuple[str, str], ...]:
+        """Return the digests that are wanted of a file, each with its value where that says how to compute it.
+
+        There are several where the other side tells of it several times: of its revisions, or of two files of one name.
+        """
+        found = self._kept.execute("SELECT digest, value FROM wanted WHERE path = ?", (key_of(path),))
+        return tuple(found.fetchall()) or ((self._told[0], ""),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import os
 import socket
@@ -316,6 +317,56 @@ def test_an_etag_of_parts_is_proof_of_the_same_and_not_of_another(tmp_path: Path
     assert (result.totals["unverified"], breaks(result)) == (1, {("corrupt", "other", "etag")})
 
 
+def test_etags_are_read_as_people_log_them(tmp_path: Path) -> None:
+    root = grown(tmp_path / "t", {"once": b"1", "parts": b"2", "keyed": b"3"})
+    md5 = hashlib.md5(b"1", usedforsecurity=False).hexdigest()
+    logged = [
+        {"path": "once", "etag": f'"{md5}"'},
+        {"path": "parts", "etag": f'"{etag(b"2", 5).upper()}"'},
+        {"path": "keyed", "etag": "0" * 32},  # encrypted under a key, its ETag is a digest of nothing that we have
+    ]
+    result = integrity.reconcile("tree", table(tmp_path, logged), f"tree:{root}")
+    assert (result.totals["matched"], result.totals["unverified"], breaks(result)) == (2, 1, set())
+
+
+def test_a_file_of_which_several_digests_are_told_has_them_all(tmp_path: Path) -> None:
+    """Revisions of one path, each known by another digest: none of them is taken for another kind."""
+    import polars as pl
+
+    root = grown(tmp_path / "t", {"x": b"new"})
+    md5 = hashlib.md5(b"old", usedforsecurity=False).hexdigest()
+    for order in (1, -1):
+        listing = pl.DataFrame({"path": ["x", "x"], "sha256": [None, sha256(b"new")], "md5": [md5, None]})[::order]
+        result = integrity.reconcile("tree", listing, f"tree:{root}")
+        assert (result.totals["matched"], result.totals["lost"], result.totals["corrupt"]) == (1, 1, 0)
+
+
+def test_a_file_uploaded_again_counts_as_it_is_now(tmp_path: Path) -> None:
+    import polars as pl
+
+    root = grown(tmp_path / "t", {"x": b"new", "y": b"old"})
+    at = dt.datetime.fromtimestamp(OLD - 30, dt.UTC)
+    log = pl.DataFrame(
+        {
+            "path": ["x", "x", "y", "y"],
+            "kind": ["document"] * 4,
+            "sha256": [sha256(b"old"), sha256(b"new")] * 2,
+            "uploaded_at": [at - dt.timedelta(hours=3), at] * 2,
+        }
+    )
+    where = f"tree:{root}?stored=modified"
+    result = integrity.reconcile("file", log, where)
+    assert (result.totals["superseded"], result.totals["matched"], breaks(result)) == (
+        2,
+        1,
+        {("corrupt", "y", "sha256")},
+    )
+    # Asked for the hour of the first upload alone, it has been superseded since.
+    hour = (at - dt.timedelta(hours=3)).replace(minute=0, second=0)
+    bounded = integrity.reconcile("file", log, where, since=hour, until=hour + dt.timedelta(hours=1))
+    assert (bounded.totals["superseded"], breaks(bounded)) == (2, set())
+
+
 def test_no_digest_in_common_is_unverified_and_never_equal(tmp_path: Path) -> None:
     import polars as pl
 
@@ -383,6 +434,13 @@ def test_a_file_that_is_there_in_part_makes_the_whole_pending_until_it_is_stuck(
     # It is no longer on its way when it is there.
     grown(there, {"film.mkv": b"whole"})
     assert reconciled(here, there).totals["matched"] == 1
+
+
+def test_a_file_that_is_being_replaced_is_pending_under_whatever_form_of_its_name(tmp_path: Path) -> None:
+    here, there = grown(tmp_path / "a", {NFC: b"new"}), grown(tmp_path / "b", {NFC: b"old", f"{NFD}.part": b"ne"})
+    assert ("corrupt", NFC, "sha256") in breaks(reconciled(here, there))
+    os.utime(there / f"{NFD}.part")
+    assert reconciled(here, there).verdict == "pending"
 
 
 def test_a_part_on_both_sides_is_a_file_like_any_other(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ class Filed:
         logged: What the log says of it.
         stored: What the store has of it.
         sort: ``plain``, ``copy`` (another has the same content), ``empty``, ``md5`` (told by that alone), ``parts``,
-            ``folder`` (one of a folder that was uploaded at once), ``native``, or ``converted`` to a native one.
+            ``folder`` (one of a folder that was uploaded at once), ``native``, or ``again`` (uploaded twice).
     """
 
     path: str

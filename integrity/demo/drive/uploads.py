@@ -88,6 +88,7 @@ def uploads(rng: Random, files: int, start: datetime, end: datetime) -> Uploads:
         sort = rng.choices(("plain", "copy", "empty"), (94, 4, 2))[0]
         _file(day, kind, day.moment(), "native" if kind == "native" else sort)
     day.filed.sort(key=lambda each: each.uploaded)
+    _again(day)
     _end(day)
     _wait(day)
     day.others += _thumbnails(day)
@@ -153,7 +154,7 @@ def _stored(rng: Random, path: str, client: str, data: bytes, at: datetime) -> S
 
 
 def _end(day: _Day) -> None:
-    """Take away what was trashed, pruned, quarantined, or replaced by a native document of its name, and say so."""
+    """Take away what was trashed, pruned or quarantined, and say so."""
     rng = day.rng
     for each in list(day.filed):
         if (
@@ -163,18 +164,30 @@ def _end(day: _Day) -> None:
             or rng.random() >= 0.04
         ):
             continue
-        upload, stored = each.logged[0], each.stored.pop()
+        stored = each.stored.pop()
         at = stored.at + timedelta(seconds=rng.randrange(1, 9) * 600)
-        outcome = rng.choice((*_ENDS, "replaced"))
-        if outcome == "replaced":  # the log tells of both; only one of them has octets
-            native = replace(
-                upload, kind="native", size_bytes=None, sha256=None, client="web", revision=upload.revision + 1,
-                uploaded_at=at,
-            )  # fmt: skip
-            each.logged.append(native)
         # Whoever writes the outcomes has a spelling of its own.
         path = decomposed(each.path) if rng.random() < 0.3 else each.path
-        day.ended.append(Ended(path, outcome, at))
+        day.ended.append(Ended(path, rng.choice(_ENDS), at))
+
+
+def _again(day: _Day) -> None:
+    """Upload some files once more under their names, with other octets: the log tells of both, the store has one."""
+    rng = day.rng
+    for each in day.filed:
+        if (
+            each.sort == "plain"
+            and each.stored
+            and each.uploaded < day.end - timedelta(hours=6)
+            and rng.random() < 0.03
+        ):
+            at = each.uploaded + timedelta(seconds=rng.randrange(20, 18_000))
+            data, former = octets(rng, each.kind, size(rng, each.kind)), each.logged[0]
+            each.logged.append(replace(
+                former, revision=former.revision + 1, size_bytes=len(data), sha256=sha256(data), uploaded_at=at
+            ))  # fmt: skip
+            each.stored[:] = [_stored(rng, each.path, former.client, data, at)]
+            each.sort = "again"
 
 
 def _begun(day: _Day, filed: Filed) -> None:

@@ -111,13 +111,11 @@ def _logged_twice(cabinet: Cabinet, filed: Filed) -> Expected:
     return [("invalid", filed.path), ("lost", filed.path)]
 
 
-@fault(LOG, "overwritten", "two uploads of one path, and no outcome that says what became of the first", fits=solid)
-def _overwritten(cabinet: Cabinet, filed: Filed) -> Expected:
-    first = filed.logged[0]
-    data = octets(cabinet.rng, filed.kind, len(filed.data))
-    before = filed.uploaded - timedelta(minutes=20)
-    filed.logged.insert(0, replace(first, sha256=sha256(data), size_bytes=len(data), uploaded_at=before))
-    return [("invalid", filed.path), ("lost", filed.path)]
+@fault(LOG, "not replaced", "uploaded once more under its name, and the store has kept the first one", fits=solid)
+def _not_replaced(cabinet: Cabinet, filed: Filed) -> Expected:
+    data, again = octets(cabinet.rng, filed.kind, len(filed.data)), cabinet.after(filed.stored[0].at, 60, 600)
+    filed.logged.append(replace(filed.logged[0], sha256=sha256(data), size_bytes=len(data), uploaded_at=again))
+    return [("corrupt", filed.path), ("skewed", filed.path)]  # what is there was there before
 
 
 @fault(LOG, "no time", "the log does not say when it was uploaded: it belongs to no window")
