@@ -28,6 +28,7 @@ __all__ = [
     "Case",
     "agree",
     "breaks_of",
+    "digest_of",
     "disagree",
     "is_open",
     "placed",
@@ -103,8 +104,13 @@ class Case:
 
 def _digests(name: str) -> list[tuple[pl.Expr, pl.Expr]]:
     """Both sides' kind and value of a digest that stands in for another."""
-    texts = [pl.col(f"{side}.{RUNG}{name}").str.to_lowercase().str.strip_chars('"') for side in "sd"]
-    return [(text.str.extract(r"^(.*):", 1).fill_null(""), text.str.extract(r"([^:]*)$", 1)) for text in texts]
+    texts = [f"{side}.{RUNG}{name}" for side in "sd"]
+    return [(pl.col(text).str.extract(r"^(.*):", 1).fill_null(""), digest_of(text)) for text in texts]
+
+
+def digest_of(text: str) -> pl.Expr:
+    """The digest itself in a column of such, without how it was made and however it was written."""
+    return pl.col(text).str.to_lowercase().str.strip_chars('"').str.extract(r"([^:]*)$", 1).str.strip_chars('"')
 
 
 def agree(name: str) -> pl.Expr:
@@ -290,7 +296,9 @@ def untimely(timed: pl.DataFrame, case: Case) -> list[pl.DataFrame]:
     limit = case.contract.timeliness
     assert limit is not None
     closed = timed.filter(~pl.col("s.__open")) if "s.__open" in timed.columns else timed
-    seconds = (pl.col("__latency") / 1_000_000).round(6)
+    seconds = pl.col("__latency") / 1_000_000
+    hair = seconds.round(3) * 1_000_000 <= limit.within  # by so little, that milliseconds would not show it
+    seconds = pl.when(hair).then(seconds.round(6)).otherwise(seconds.round(3))
     late = closed.filter("__late").with_columns(
         pl.lit("late").alias("kind"),
         pl.format("took {} s, limit {}", seconds, pl.lit(format_duration(limit.within))).alias("reason"),

@@ -1,9 +1,9 @@
 """Which items make two batches differ, and how?
 
 Rows of both sides come together by identity. Inside one identity equal fingerprints pair off first, copies in order of
-processed time; what is left over pairs off as corrupt, in order of fingerprint; what is still left of the source is
-lost, accounted or pending, what is left of the destination a duplicate if the identity is anywhere in the source, else
-extra.
+processed time; then, where a side need not tell everything, those that have a digest in common; what is left over pairs
+off as corrupt, in order of fingerprint; what is still left of the source is lost, accounted or pending, what is left of
+the destination a duplicate if the identity is anywhere in the source, else extra.
 
 A destination row that only mirrors something still pending (an open batch, an edit in flight) is set apart as
 *unsettled*: neither matched nor accused. It counts with the exclusions, so that the balance of DESIGN holds without a
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from integrity.breaks import PRINT, Case, agree, breaks_of, disagree, placed, wide
+from integrity.breaks import PRINT, Case, agree, breaks_of, digest_of, disagree, placed, wide
 from integrity.contracts import Contract
 from integrity.latency import with_latency
 from integrity.rows import ANNOUNCED, CONTENT, EVENT, RUNG
@@ -83,7 +83,7 @@ def match(
 
 def items_of(source: pl.DataFrame, destination: pl.DataFrame, outcomes: pl.DataFrame, case: Case) -> pl.DataFrame:
     """Pair rows, and say of each pair and each row that found none how it matched; arguments as for :func:`match`."""
-    paired = _paired(_copies(source), destination, outcomes)
+    paired = _paired(_copies(source), destination, outcomes, case)
     return _status(paired if case.contract.carried else _dated(paired, source, case), case)
 
 
@@ -110,7 +110,7 @@ def _copies(source: pl.DataFrame) -> pl.DataFrame:
     return order.with_columns(pl.int_range(pl.len()).over(here).alias("__copy"), pl.len().over(here).alias("__copies"))
 
 
-def _paired(source: pl.DataFrame, destination: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
+def _paired(source: pl.DataFrame, destination: pl.DataFrame, outcomes: pl.DataFrame, case: Case) -> pl.DataFrame:
     first = outcomes.sort("accepted", descending=True, maintain_order=True).unique("__identity", keep="first")
     ended = outcomes.filter("accepted").group_by("__identity").agg(pl.len().cast(pl.Int64).alias("ended"))
     here = source.group_by("__identity").agg(pl.len().alias("in_source_copies"))
@@ -126,7 +126,8 @@ def _paired(source: pl.DataFrame, destination: pl.DataFrame, outcomes: pl.DataFr
     left = joined.filter(pl.col("d.__scope").is_null()).select(s.columns)
     right = joined.filter(pl.col("s.__scope").is_null()).select(d.columns)
     ended_items, equal, left, freed = _accounted(equal, left, d.columns)
-    rest = _join(left, pl.concat([right, freed]), [], [*PRINT, *_TIES])
+    by_digest, left, right = _by_digest(left, pl.concat([right, freed]), case.contract)
+    rest = pl.concat([*by_digest, _join(left, right, [], [*PRINT, *_TIES])])
     items = pl.concat(
         [
             equal.with_columns(pl.lit(True).alias("equal")),
@@ -140,6 +141,42 @@ def _paired(source: pl.DataFrame, destination: pl.DataFrame, outcomes: pl.DataFr
         pl.col("d.__scope").is_not_null().alias("has_destination"),
     )
     return items.join(here, on="__identity", how="left").join(there, on="__identity", how="left")
+
+
+def _by_digest(
+    left: pl.DataFrame, right: pl.DataFrame, contract: Contract
+) -> tuple[list[pl.DataFrame], pl.DataFrame, pl.DataFrame]:
+    """Pair what has a digest in common, though a side does not tell all that the other does; return pairs and rest.
+
+    Only of identities that are there several times: of the others there is only one way to pair them.
+    """
+    pairs: list[pl.DataFrame] = []
+    if contract.rung is None or not (
+        contract.stand_ins or any(column.optional for column in contract.content.values())
+    ):
+        return pairs, left, right
+    several = [
+        side.filter(pl.col(f"{prefix}.__identity").is_duplicated()).select(pl.col(f"{prefix}.__identity").alias("__id"))
+        for side, prefix in ((left, "s"), (right, "d"))
+    ]
+    many = pl.concat(several).unique()
+    if not many.height:
+        return pairs, left, right
+    sides = [
+        [side.join(many, left_on=f"{prefix}.__identity", right_on="__id", how=how) for how in ("semi", "anti")]
+        for side, prefix in ((left, "s"), (right, "d"))
+    ]
+    (mine, ours), (theirs, others) = sides
+    for name in (contract.rung, *contract.stand_ins):
+        key = (CONTENT if name == contract.rung else RUNG) + name
+        mine_told = mine.with_columns(digest_of(f"s.{key}").alias("s.__digest"))
+        theirs_told = theirs.with_columns(digest_of(f"d.{key}").alias("d.__digest"))
+        joined = _join(mine_told, theirs_told, ["__digest"], [*PRINT, *_TIES])
+        found = joined.filter(pl.col("s.__scope").is_not_null() & pl.col("d.__scope").is_not_null())
+        pairs.append(found.drop("s.__digest", "d.__digest"))
+        mine = joined.filter(pl.col("d.__scope").is_null()).select(mine.columns)
+        theirs = joined.filter(pl.col("s.__scope").is_null()).select(theirs.columns)
+    return pairs, pl.concat([mine, ours]), pl.concat([theirs, others])
 
 
 def _accounted(

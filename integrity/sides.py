@@ -142,11 +142,8 @@ class Side:
             if self.event is not None:
                 columns.setdefault(self.event.name, Column(type=ColumnType.TIMESTAMP, unit=self.event.unit))
             # What the source alone can tell, the destination is not asked for.
-            revised = self.contract.latest_by == (clock.changed and clock.changed.name)
-            told = clock.carried or (
-                clock.changed is not None and self.theirs(clock.changed.name) in self.store.columns()
-            )
-            if clock.changed is not None and (self.role == "source" or (revised and told)):
+            revised = clock.carried and clock.changed is not None and self.contract.latest_by == clock.changed.name
+            if clock.changed is not None and (self.role == "source" or revised):
                 columns.setdefault(clock.changed.name, Column(type=ColumnType.TIMESTAMP, unit=clock.changed.unit))
             if clock.processed is not None and self.role == "destination" and (self.timely or self.has_processed):
                 columns.setdefault(clock.processed.name, Column(type=ColumnType.TIMESTAMP, unit=clock.processed.unit))

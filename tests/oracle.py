@@ -547,7 +547,9 @@ class Oracle:
                     yield Item(self._of_pair(one, other), one, other)
                 else:
                     yield Item("matched" if self._proven(one, other) else "unverified", one, other)
-            leftover, here, there = _pairs(here, there, lambda row: ())
+            leftover, here, there = self._by_digest(here, there)
+            at_random, here, there = _pairs(here, there, lambda row: ())
+            leftover += at_random
             for one, other in leftover:
                 yield Item(self._of_pair(one, other), one, other)
             for row in here:
@@ -563,6 +565,26 @@ class Oracle:
                         self._batch(row.batch)["excluded"] += 1
                     continue
                 yield Item("unsettled" if self._coming(row) else "duplicate" if known else "extra", None, row)
+
+    def _by_digest(self, here: list[Row], there: list[Row]) -> tuple[list[tuple[Row, Row]], list[Row], list[Row]]:
+        """Where a side need not tell everything, a digest in common makes a pair."""
+        pairs: list[tuple[Row, Row]] = []
+        rung = next((each.column for each in self.contract.ladder if each.column in self.contract.content), None)
+        if rung is None or not (self._stand_ins() or any(c.optional for c in self.contract.content.values())):
+            return pairs, here, there
+        for name in (rung, *self._stand_ins()):
+
+            def told(row: Row, name: str = name) -> str | None:
+                value = row.content[name] if name in row.content else row.stand_ins[name]
+                return None if value is None else value.split(":")[-1].lower()
+
+            found, left, right = _pairs(
+                [row for row in here if told(row) is not None], [row for row in there if told(row) is not None], told
+            )
+            pairs += found
+            here = left + [row for row in here if told(row) is None]
+            there = right + [row for row in there if told(row) is None]
+        return pairs, here, there
 
     def _of_pair(self, one: Row, other: Row) -> str:
         alike = self._only_missing(one, other) and not self._contradicted(one, other)
