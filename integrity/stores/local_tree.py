@@ -47,7 +47,7 @@ class LocalTree:
         StoreError: there is no such folder.
     """
 
-    small = 1 << 16
+    small = 1 << 18
     declares: Sequence[str] = ()
 
     def __init__(self, where: str, stored: str | None = None) -> None:
@@ -153,7 +153,7 @@ class LocalTree:
     def whole(self, entry: Entry) -> tuple[bytes, tuple[int | str, ...]]:
         descriptor = self._opened(entry)
         try:
-            return os.read(descriptor, self.small + 1), _stamp(os.fstat(descriptor))
+            return os.read(descriptor, (entry.size or 0) + 1), _stamp(os.fstat(descriptor))
         except OSError as error:
             raise UnreadableError(f"cannot be read: {error.strerror}") from error
         finally:

@@ -30,6 +30,8 @@ _ROWS: Final = 4_096
 _PIECE: Final = 1 << 20
 #: Octets, all told, of the files that are read where only a few rows are wanted.
 _GLANCE: Final = 1 << 24
+#: How many files are read at a glance where each is asked for over a line.
+_FEW: Final = 16
 #: A digest, and of an ETag its value, which says how to compute it; else an empty text.
 _Wanted: TypeAlias = tuple[str, str]
 
@@ -122,7 +124,11 @@ class TreeStore:
             done = stack.enter_context(
                 contextlib.closing(in_order(tasks, self._read, self.tree.at_once, lambda task: self._is_quick(task)))
             )
-            for task, row in done:
+            for each in done:
+                if each is None:  # a large file is being read: no row, but a sign of life
+                    yield batch_of([], columns)
+                    continue
+                task, row = each
                 said.heard(task.entry, row, columns, task.known)
                 if cache is not None and task.known is None and row.hashed_at is not None and row.digests:
                     at, entry = row.hashed_at, task.entry
@@ -136,7 +142,7 @@ class TreeStore:
 
     def head(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Yield the first files, as far as they are read at a glance."""
-        glance = _GLANCE
+        glance, rows = _GLANCE, rows if self.tree.small >= 0 else min(rows, _FEW)
         found: list[Row] = []
         with contextlib.closing(self.tree.entries()) as entries:
             for entry in entries:

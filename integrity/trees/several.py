@@ -5,15 +5,19 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 __all__ = ["Stop", "in_order"]
 
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 
+#: How many may be done, or be waited for, ahead of one that takes long.
+_AHEAD: Final = 4_096
+#: After so many seconds of waiting somebody may want to know that it goes on.
+_BEAT: Final = 0.5
 #: Set when nobody wants the rest; who reads a large file looks at it now and then.
 Stop = threading.Event
 
@@ -23,8 +27,10 @@ def in_order(
     work: Callable[[_Given, Stop], _Made],
     at_once: int,
     here: Callable[[_Given], bool],
-) -> Generator[_Made, None, None]:
+) -> Generator[_Made | None, None, None]:
     """Yield what is made of each thing, in the order of the things, a few of them in the making at a time.
+
+    While one takes long, ``None`` comes now and then: who asks is not kept from being interrupted.
 
     Args:
         given: What to work on; taken when there is room for more.
@@ -44,14 +50,21 @@ def in_order(
                 else:
                     yield work(each, stop)
                 # As many as are at work, and some that are done and wait for one before them.
-                while waiting and (waiting[0].done() or len(waiting) > 64 * at_once):
-                    yield waiting.popleft().result()
+                while waiting and (waiting[0].done() or len(waiting) > _AHEAD):
+                    yield from _waited(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield from _waited(waiting.popleft())
         finally:
             stop.set()
             for future in waiting:
                 future.cancel()
+
+
+def _waited(future: Future[_Made] | _Done[_Made]) -> Generator[_Made | None, None, None]:
+    if isinstance(future, Future):
+        while wait([future], _BEAT).not_done:
+            yield None
+    yield future.result()
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,7 +262,7 @@ def test_what_is_not_there_is_named_with_what_is() -> None:
 def test_a_kind_that_cannot_be_read_is_refused() -> None:
     assert problem(write("rows.xlsx", "x")) == (
         "rows.xlsx is or holds no file of a kind that can be read; these can be: "
-        ".parquet .csv .jsonl .ndjson .arrow .feather .ipc, each also with .gz or .zst"
+        ".parquet .csv .jsonl .ndjson .arrow .feather .ipc, each also with .gz or .zst; to compare files themselves write tree:PATH"
     )
     write("none/a.txt", "x")
     write("none/b.gz", "x")
@@ -778,8 +778,8 @@ def test_a_driver_that_is_not_installed(url: str, extra: str, monkeypatch: pytes
     monkeypatch.setattr("fsspec.core.url_to_fs", missing)
     with pytest.raises(MissingExtraError, match=rf"pip install 'processing-integrity\[{extra}\]'"):
         FilesStore(url)
-    with pytest.raises(StoreError, match="sftp:// URLs need a package that is not installed; Install it"):
-        FilesStore("sftp://host/x.csv")
+    with pytest.raises(StoreError, match="smb:// URLs need a package that is not installed; Install it"):
+        FilesStore("smb://host/x.csv")
 
 
 class Leaky(fsspec.AbstractFileSystem):  # type: ignore[misc]

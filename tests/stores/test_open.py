@@ -130,8 +130,8 @@ def test_what_is_no_store_is_refused() -> None:
 def test_unknown_schemes_say_which_there_are() -> None:
     message = problem("nonsense://x")
     assert message.startswith(
-        "there are no nonsense: stores; there are duckdb, eml, imap, imaps, maildir, mariadb, mbox, mssql, mysql, oracle, "
-        "postgresql, sqlite"
+        "there are no nonsense: stores; there are duckdb, eml, imap, imaps, maildir, manifest, mariadb, mbox, mssql, mysql, "
+        "oracle, postgresql, sqlite, tree"
     )
     assert "s3" in message
     assert problem("postgres://x/y#t").endswith("did you mean postgresql: ?")
