@@ -75,6 +75,17 @@ def test_the_demo_is_the_demo(tmp_path: Path) -> None:
         ]
         assert " ".join(what).removeprefix("differs in ") == each[said]
 
+    *summary, duplicate, invalid, moved = block("console", "file: fail:").splitlines()
+    assert {" ".join(line.split()) for line in summary} <= printed
+    found = json.loads((tmp_path / "integrity-demo" / "drive" / "result.json").read_text(encoding="utf-8"))["breaks"]
+    for line in (duplicate, invalid, moved):
+        kind, shown, reason = re.split(r"\s{2,}| (?=…)", line.strip())
+        assert [
+            each
+            for each in found
+            if each["kind"] == kind and (each["path"] or "").endswith(shown.strip("…")) and each["reason"] == reason
+        ]
+
 
 def test_every_command_is_in_the_readme_or_its_help() -> None:
     for command in ("demo", "reconcile", "run", "contract"):

@@ -85,6 +85,9 @@ def show(result: Result, console: Console) -> None:
                 ),
                 soft_wrap=True,
             )
+    if result.totals["superseded"]:
+        told = f"{result.totals['superseded']:,} by newer ones of the same identity ({result.contract.latest_by})"
+        console.print(Text(f"  superseded: {told}"), soft_wrap=True)
     _show_batches(result, console)
     _show_breaks(result, console)
     for note in result.notes:
