@@ -15,6 +15,8 @@ identity; what has none there is untimed, and of the run in whose windows it was
 
 from __future__ import annotations
 
+import datetime as dt
+
 import polars as pl
 
 from integrity.breaks import PRINT, Case, agree, breaks_of, digest_of, disagree, placed, wide
@@ -23,6 +25,7 @@ from integrity.latency import with_latency
 from integrity.rows import ANNOUNCED, CONTENT, EVENT, RUNG
 from integrity.spool import KEY, Sieve
 from integrity.totals import BATCH, Tally
+from integrity.values import UNIT, micros
 
 __all__ = ["items_of", "match", "rungs", "suspects", "tell"]
 
@@ -353,8 +356,17 @@ def _forked(contract: Contract) -> pl.Expr:
 
 
 def _recent(case: Case, *moments: str) -> pl.Expr:
-    """Whether one of these moments is so recent that what it is said of may still differ."""
-    recent = [(pl.col(moment) + case.contract.grace > case.as_of).fill_null(False) for moment in moments]
+    """Whether one of these moments is so recent that what it is said of may still differ.
+
+    A moment that is still to come is none: its clock is wrong, and would keep an item pending for ever. By the clock on
+    the wall, because what changes while it is read is recent, too, whatever the run is as of.
+    """
+    skew = case.contract.clock.skew if case.contract.clock is not None else UNIT["s"]
+    now = micros(dt.datetime.now(dt.UTC)) + skew
+    recent = [
+        ((pl.col(moment) + case.contract.grace > case.as_of) & (pl.col(moment) <= now)).fill_null(False)
+        for moment in moments
+    ]
     return pl.any_horizontal(recent)
 
 

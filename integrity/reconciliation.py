@@ -164,7 +164,7 @@ def reconcile(
         skips=skips,
         versions=versions,
         strength="accident",
-        bound="2^-128 for each batch compared, times 2^t where all multiplicities differ by a multiple of 2^t",
+        bound=_bound(promise, compared),
         self_test=tested,
         spec_sha256=_spec(promise, mapped, zones, skips, versions),
         _batches=frame,
@@ -294,6 +294,13 @@ def _reached(promise: Contract, compared: Compared, sides: Sequence[Reader | Con
     if any(isinstance(side, ControlTotals) for side in sides):
         return ()
     return tuple(Reached(rung.column, rung.means, compared.rungs.get(rung.column, 0)) for rung in promise.ladder)
+
+
+def _bound(promise: Contract, compared: Compared) -> str:
+    """How probable it is that what was found equal is not."""
+    said = "2^-128 for each batch compared, times 2^t where all multiplicities differ by a multiple of 2^t"
+    weaker = [f"{compared.rungs[name]:,} by {name}" for name in promise.stand_ins if compared.rungs.get(name)]
+    return f"{said}; items found equal by another digest ({', '.join(weaker)}), as that digest is" if weaker else said
 
 
 def _recorded(

@@ -298,6 +298,7 @@ def test_each_file_is_compared_by_the_digest_that_is_told_of_it(tmp_path: Path) 
     assert breaks(result) == {("corrupt", "c", "md5")}
     assert {rung.column: rung.count for rung in result.ladder if rung.count} == {"sha256": 1, "md5": 1, "etag": 2}
     assert result.totals["unverified"] == 1  # nobody tells a digest of n
+    assert result.bound.endswith("items found equal by another digest (1 by md5, 2 by etag), as that digest is")
     assert result.assertions[integrity.Assertion.ACCURACY] == "fail"
     swapped = integrity.reconcile("tree", f"tree:{root}", listing)
     assert swapped.totals["matched"] == result.totals["matched"] == 4
@@ -441,6 +442,13 @@ def test_a_file_that_is_being_replaced_is_pending_under_whatever_form_of_its_nam
     assert ("corrupt", NFC, "sha256") in breaks(reconciled(here, there))
     os.utime(there / f"{NFD}.part")
     assert reconciled(here, there).verdict == "pending"
+
+
+def test_a_file_from_the_future_is_not_pending_for_ever(tmp_path: Path) -> None:
+    here, there = grown(tmp_path / "a", {"x": b"1", "y": b"2"}), grown(tmp_path / "b", {"y": b"3", "x.part": b""})
+    for path in (here / "x", here / "y", there / "x.part"):
+        os.utime(path, (4e9, 4e9))  # in 2096
+    assert {kind for kind, _, _ in breaks(reconciled(here, there))} == {"lost", "corrupt", "extra"}
 
 
 def test_a_part_on_both_sides_is_a_file_like_any_other(tmp_path: Path) -> None:
