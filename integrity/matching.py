@@ -124,13 +124,19 @@ def _paired(source: pl.DataFrame, destination: pl.DataFrame, outcomes: pl.DataFr
     every = every.select("__identity", "outcome", "accepted", "ended", "all_ended")
     source, destination = (side.join(every, on="__identity", how="left") for side in (source, destination))
     s, d = _prefixed(source, "s."), _prefixed(destination, "d.")
-    joined = _join(s, d, PRINT, _TIES)
+    ties = _ties(case.contract)
+    joined = _join(s, d, PRINT, ties)
+    if stand_ins := ties[len(_TIES) :]:  # of equal fingerprints those that agree in every other digest, too
+        first = _join(s, d, [*PRINT, *stand_ins], ties)
+        alone = _alone(first, s, d)
+        both = pl.col("s.__scope").is_not_null() & pl.col("d.__scope").is_not_null()
+        joined = pl.concat([first.filter(both), _join(*alone, PRINT, ties)])
     equal = joined.filter(pl.col("s.__scope").is_not_null() & pl.col("d.__scope").is_not_null())
     left = joined.filter(pl.col("d.__scope").is_null()).select(s.columns)
     right = joined.filter(pl.col("s.__scope").is_null()).select(d.columns)
-    ended_items, equal, left, freed = _accounted(equal, left, d.columns)
+    ended_items, equal, left, freed = _accounted(equal, left, d.columns, ties)
     by_digest, left, right = _by_digest(left, pl.concat([right, freed]), case.contract)
-    rest = pl.concat([*by_digest, _join(left, right, [], [*PRINT, *_TIES])])
+    rest = pl.concat([*by_digest, _join(left, right, [], [*PRINT, *ties])])
     items = pl.concat(
         [
             equal.with_columns(pl.lit(True).alias("equal")),
@@ -144,6 +150,16 @@ def _paired(source: pl.DataFrame, destination: pl.DataFrame, outcomes: pl.DataFr
         pl.col("d.__scope").is_not_null().alias("has_destination"),
     )
     return items.join(here, on="__identity", how="left").join(there, on="__identity", how="left")
+
+
+def _ties(contract: Contract) -> list[str]:
+    return [*_TIES, *(RUNG + name for name in contract.stand_ins)]
+
+
+def _alone(joined: pl.DataFrame, s: pl.DataFrame, d: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows of both sides that found no partner."""
+    left = joined.filter(pl.col("d.__scope").is_null()).select(s.columns)
+    return left, joined.filter(pl.col("s.__scope").is_null()).select(d.columns)
 
 
 def _by_digest(
@@ -174,7 +190,7 @@ def _by_digest(
         key = (CONTENT if name == contract.rung else RUNG) + name
         mine_told = mine.with_columns(digest_of(f"s.{key}").alias("s.__digest"))
         theirs_told = theirs.with_columns(digest_of(f"d.{key}").alias("d.__digest"))
-        joined = _join(mine_told, theirs_told, ["__digest"], [*PRINT, *_TIES])
+        joined = _join(mine_told, theirs_told, ["__digest"], [*PRINT, *_ties(contract)])
         found = joined.filter(pl.col("s.__scope").is_not_null() & pl.col("d.__scope").is_not_null())
         pairs.append(found.drop("s.__digest", "d.__digest"))
         mine = joined.filter(pl.col("d.__scope").is_null()).select(mine.columns)
@@ -183,7 +199,7 @@ def _by_digest(
 
 
 def _accounted(
-    equal: pl.DataFrame, left: pl.DataFrame, theirs: list[str]
+    equal: pl.DataFrame, left: pl.DataFrame, theirs: list[str], ties: list[str]
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Take, for each accepted outcome, one item of its identity from the source: first of those that found no equal.
 
@@ -191,7 +207,7 @@ def _accounted(
         The items that are accounted for; the pairs and the rows that are left; and the destination's rows of pairs that
         came apart, because what ended elsewhere should not be there.
     """
-    order = [f"s.{name}" for name in ("__event", *PRINT, *_TIES[1:], "__copy")]  # what ended first came first
+    order = [f"s.{name}" for name in ("__event", *PRINT, *ties[1:], "__copy")]  # what ended first came first
     nth = pl.int_range(pl.len()).over("s.__identity", order_by=order, nulls_last=True)
     budget = pl.col("s.ended").fill_null(0)
     alone = left.group_by("s.__identity").agg(pl.len().cast(pl.Int64).alias("alone"))

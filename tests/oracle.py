@@ -534,7 +534,7 @@ class Oracle:
         for identity, (here, there) in groups.items():
             ended = self.accepted[identity]  # each outcome accounts for one item
             known = bool(here) and len(here) > ended
-            equal, here, there = _pairs(here, there, lambda row: row.print)
+            equal, here, there = self._equal(here, there)
             here.sort(key=_order_of_ending)
             yield from (Item("accounted", row, None) for row in here[:ended])
             here, ended = here[ended:], max(ended - len(here), 0)
@@ -565,6 +565,17 @@ class Oracle:
                         self._batch(row.batch)["excluded"] += 1
                     continue
                 yield Item("unsettled" if self._coming(row) else "duplicate" if known else "extra", None, row)
+
+    def _equal(self, here: list[Row], there: list[Row]) -> tuple[list[tuple[Row, Row]], list[Row], list[Row]]:
+        """Equal fingerprints; first those that agree in every other digest, too."""
+        first: list[tuple[Row, Row]] = []
+        if self._stand_ins():
+            told = [[row for row in rows if None not in row.stand_ins.values()] for rows in (here, there)]
+            rest = [[row for row in rows if None in row.stand_ins.values()] for rows in (here, there)]
+            first, left, right = _pairs(*told, lambda row: (row.print, *row.stand_ins.values()))
+            here, there = left + rest[0], right + rest[1]
+        pairs, here, there = _pairs(here, there, lambda row: row.print)
+        return first + pairs, here, there
 
     def _by_digest(self, here: list[Row], there: list[Row]) -> tuple[list[tuple[Row, Row]], list[Row], list[Row]]:
         """Where a side need not tell everything, a digest in common makes a pair."""
@@ -850,12 +861,16 @@ def _order_of_copies(row: Row) -> tuple[Any, ...]:
 
 def _order_of_ending(row: Row) -> tuple[Any, ...]:
     """What ended elsewhere is what came first."""
-    return _last(row.event), row.print, _last(row.processed), _last(row.changed), not row.broken
+    return _last(row.event), row.print, _last(row.processed), _last(row.changed), not row.broken, _others(row)
+
+
+def _others(row: Row) -> tuple[Any, ...]:
+    return tuple(map(_last, row.stand_ins.values()))
 
 
 def _order_of_pairing(row: Row) -> tuple[Any, ...]:
     """By fingerprint, then by time, what came first to what was processed first; what is still the same then is told apart by what was said of it."""
-    return row.print, _last(row.event), _last(row.processed), _last(row.changed), not row.broken
+    return row.print, _last(row.event), _last(row.processed), _last(row.changed), not row.broken, _others(row)
 
 
 def _pairs(here: list[Row], there: list[Row], key: Any) -> tuple[list[tuple[Row, Row]], list[Row], list[Row]]:
