@@ -31,7 +31,6 @@ __all__ = [
     "contract_of",
     "instant_of",
     "mapping_of",
-    "not_judged",
     "side_of",
     "skips_of",
     "zones_of",
@@ -176,16 +175,3 @@ def bound_of(given: Instant, what: str, promise: Contract) -> int | None:
             f"ask for {near}",
         )
     return us
-
-
-def not_judged(promise: Contract) -> dict[Assertion, str]:
-    """What a contract demands that this version cannot check: never better than unverified."""
-    absent = {}
-    if promise.authorization is not None:
-        absent[Assertion.AUTHORIZATION] = "authorization is not judged by this version"
-    if promise.validity:
-        absent[Assertion.VALIDITY] = "expectations under validity: are not run by this version"
-    if promise.seal is not None:
-        for assertion in (Assertion.COMPLETENESS, Assertion.ACCURACY):
-            absent[assertion] = "seal: merkle is not compared by this version; the totals stand against accident only"
-    return absent

@@ -27,9 +27,10 @@ def batch_frame(judged: pl.DataFrame, histogram: pl.DataFrame, contract: Contrac
         pl.min_horizontal("latency_p50", peak).alias("latency_p50"),
         pl.min_horizontal("latency_p95", peak).alias("latency_p95"),
         peak.alias("latency_max"),
-        pl.sum_horizontal("source_excluded", "destination_excluded", "unsettled", "copies").alias("excluded"),
+        pl.sum_horizontal("source_excluded", "destination_excluded", "unsettled", "copies", "corrected").alias(
+            "excluded"
+        ),
         (pl.col("source_superseded") + pl.col("destination_superseded")).alias("superseded"),
-        pl.lit(0, pl.Int64).alias("unauthorized"),
         *(_hash(side) for side in ("source", "destination")),
     )
     if contract.window is not None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 import polars as pl
 import polars_hash as plh
 
 from integrity import canonical
+from integrity.charges import UNAUTHORIZED
 from integrity.columns import Column, ColumnType
 from integrity.contracts import Contract
 from integrity.rows import CONTENT, DETAIL, EVENT, RUNG
@@ -24,6 +26,7 @@ __all__ = [
     "COUNTED",
     "PRINT",
     "STRAY",
+    "Approving",
     "BreakKind",
     "Case",
     "agree",
@@ -67,6 +70,8 @@ COUNTED = (
     "late",
     "skewed",
     "invalid",
+    "unauthorized",
+    "corrected",
 )
 #: Kept with what is lost or extra, where a contract says which column is a place: the hash of the rest of its identity,
 #: its content (null if that is not known), and its place.
@@ -79,6 +84,14 @@ PRINT = ["__w0", "__w1"]
 _NAMED = 8
 
 
+class Approving(Protocol):
+    """Knows which changes of the destination were approved."""
+
+    def uncovered(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return ``__row`` and ``reason`` of the changes (``__row``, ``actor``, ``object``, ``at``) that were not."""
+        ...
+
+
 @dataclass(frozen=True)
 class Case:
     """What matching has to know besides the rows.
@@ -89,6 +102,7 @@ class Case:
         horizon: The first instant that is from the future.
         values: Whether the differing values are shown.
         timely: Whether timeliness is judged.
+        approvals: Which changes of the destination were approved, where the contract wants that.
     """
 
     contract: Contract
@@ -96,6 +110,7 @@ class Case:
     horizon: int
     values: bool
     timely: bool
+    approvals: Approving | None = None
 
     @property
     def batch_columns(self) -> list[str]:
@@ -153,7 +168,7 @@ def breaks_of(items: pl.DataFrame, timed: pl.DataFrame, case: Case) -> pl.DataFr
     said = items.filter(pl.col("status").is_in(["lost", "corrupt", "duplicate", "extra"]))
     corrupt = said.filter(status="corrupt")
     where = pl.col("d." + BATCH).cast(pl.Datetime("us")).dt.strftime("%Y-%m-%dT%H:%M:%SZ").fill_null("unknown")
-    reason = (
+    reason: pl.Expr = (
         pl.when((pl.col("status") == "lost") & pl.col("s.outcome").is_not_null())
         .then(pl.format("ended as {}, which the contract does not accept", pl.col("s.outcome")))
         .when((pl.col("status") == "corrupt") & pl.col("moved"))
@@ -163,12 +178,15 @@ def breaks_of(items: pl.DataFrame, timed: pl.DataFrame, case: Case) -> pl.DataFr
         .when((pl.col("status") == "extra") & pl.col("in_source_copies").is_not_null())
         .then(pl.format("accounted for as {}, yet present", pl.col("d.outcome")))
     )
+    unapproved = pl.format("no approved change covers it: {}", pl.col("unapproved"))
+    reason = pl.concat_str(reason, unapproved, separator="; ", ignore_nulls=True).replace("", None)
     matching = said.with_columns(pl.col("status").alias("kind"), reason.alias("reason"), *_stray(case.contract))
     differing = _differing(corrupt, case)
     frames = [
         _form(matching.filter(pl.col("status") != "corrupt"), case),
         _form(matching.filter(status="corrupt").with_columns(differing), case),
         _form(_invalid(items, case), case),
+        _form(_unauthorized(items), case),
     ]
     if case.timely:
         frames += [_form(frame, case) for frame in untimely(timed, case)]
@@ -267,6 +285,19 @@ def parts_that_differ(here: str | None, there: str | None) -> str | None:
     return ", ".join(names[:_NAMED]) + more or None
 
 
+def _judged(items: pl.DataFrame) -> pl.DataFrame:
+    """The items of which this run has to say what it finds: what is wrong with one of another window, its run says."""
+    judged = items.filter(~pl.col("status").is_in(["pending", "unsettled", "copies", "corrected"]))
+    return judged.filter(~pl.col("s.__open").fill_null(False), ~pl.col("drawn"))
+
+
+def _unauthorized(items: pl.DataFrame) -> pl.DataFrame:
+    """The items that nobody had the right to make, whatever became of them."""
+    why = pl.col(f"s.{UNAUTHORIZED}")
+    reasoned = _judged(items).with_columns(why.alias("reason"), pl.lit("unauthorized").alias("kind"))
+    return reasoned.filter(pl.col("reason").is_not_null())
+
+
 def _invalid(items: pl.DataFrame, case: Case) -> pl.DataFrame:
     """The items that break a declared rule, one line each, whichever side shows it."""
     copies = pl.lit(None, pl.String)
@@ -276,19 +307,28 @@ def _invalid(items: pl.DataFrame, case: Case) -> pl.DataFrame:
         copies = pl.when(again).then(pl.format("the identity is {} times in the source", "s.__copies"))
     reason = merged_reason(pl.col("s.__invalid"), pl.col("d.__invalid"))
     both = pl.concat_str(reason, copies, separator="; ", ignore_nulls=True).replace("", None)
-    judged = items.filter(~pl.col("status").is_in(["pending", "unsettled", "copies"]))
-    # What is wrong with an item of another window, that window's run says.
-    judged = judged.filter(~pl.col("s.__open").fill_null(False), ~pl.col("drawn"))
-    return judged.with_columns(both.alias("reason"), pl.lit("invalid").alias("kind")).filter(
-        pl.col("reason").is_not_null()
+    return (
+        _judged(items)
+        .with_columns(both.alias("reason"), pl.lit("invalid").alias("kind"))
+        .filter(pl.col("reason").is_not_null())
     )
 
 
 def merged_reason(source: pl.Expr, destination: pl.Expr) -> pl.Expr:
     """Both sides' reasons, once where they are the same."""
-    both = pl.format("{}; destination: {}", source, destination)
+    both = pl.struct(source.alias("s"), destination.alias("d")).map_elements(_both, return_dtype=pl.String)
     one = pl.coalesce(source, destination)
     return pl.when(source.is_not_null() & destination.is_not_null() & (source != destination)).then(both).otherwise(one)
+
+
+def _both(reasons: dict[str, str | None]) -> str | None:
+    """What is said of the source, and what else is of the destination."""
+    source, destination = reasons["s"], reasons["d"]
+    if source is None or destination is None or source == destination:
+        return None
+    said = source.split("; ")
+    more = "; ".join(reason for reason in destination.split("; ") if reason not in said)
+    return f"{source}; destination: {more}" if more else source
 
 
 def untimely(timed: pl.DataFrame, case: Case) -> list[pl.DataFrame]:
@@ -384,6 +424,11 @@ def remarked(source: pl.DataFrame, destination: pl.DataFrame, case: Case) -> pl.
         pl.col("__processed:d").alias("__processed"),
     )
     frames = [form(invalid, case)]
+    if UNAUTHORIZED in source.columns:
+        reasoned = source.filter(pl.col(UNAUTHORIZED).is_not_null()).with_columns(
+            pl.lit("unauthorized").alias("kind"), pl.col(UNAUTHORIZED).alias("reason")
+        )
+        frames.append(form(reasoned, case))
     if case.timely and "__latency" in destination.columns:
         frames += [form(frame, case) for frame in untimely(destination, case)]
     return pl.concat(frames)

@@ -13,6 +13,7 @@ import polars as pl
 
 from integrity.balance import Compared, assemble
 from integrity.breaks import COUNTED, Case, is_open, placed, remarked, wide
+from integrity.charges import Charges, with_charged
 from integrity.items import Reader
 from integrity.joined import join
 from integrity.outcomes import Outcomes
@@ -31,6 +32,7 @@ def compare(
     case: Case,
     breaks: Log,
     progress: Progress,
+    charges: Charges,
     ways: Sequence[Way] = WAYS,
 ) -> Compared:
     """Compare two sides of a contract.
@@ -42,10 +44,11 @@ def compare(
         case: What is judged, and when.
         breaks: Where the breaks go, in the columns of :func:`integrity.breaks.form`.
         progress: Hears what is being done.
+        charges: What expectations and grants said of single rows.
         ways: How to search differing batches, the first that succeeds.
     """
     if case.contract.joined and isinstance(source, Reader) and isinstance(destination, Reader):
-        return join(source, destination, outcomes, case, breaks, progress)
+        return join(source, destination, outcomes, case, breaks, progress, charges)
     keys = case.batch_columns
     sieve = outcomes.accepted
     named = [isinstance(side, Reader) and side.searchable for side in (source, destination)]
@@ -54,8 +57,8 @@ def compare(
         identities = [stack.enter_context(Spool()) if any(named) else None for _ in named]
         progress.step("reading both sides for their control totals")
         measured = at_once(
-            lambda tick: _measured(source, source_remarks, sieve, identities[0], tick),
-            lambda tick: _measured(destination, destination_remarks, None, identities[1], tick),
+            lambda tick: _measured(source, source_remarks, charges, sieve, identities[0], tick),
+            lambda tick: _measured(destination, destination_remarks, charges, None, identities[1], tick),
             progress,
         )
         totals = [m.totals for m in measured]
@@ -72,10 +75,10 @@ def compare(
         here, there = (side.reader for side in measured)  # which may pull by now what it could not push down
         if here is not None and there is not None and differing.height:
             chosen = differing.select(*keys, pl.col("open").alias("__open"))
-            search = Search(here, there, outcomes, case, chosen, measured, breaks, progress)
+            search = Search(here, there, outcomes, case, chosen, measured, breaks, progress, charges)
             found = next(filter(None, (way(search) for way in ways)))
         settled = agree.join(differing, on=keys, how="anti", nulls_equal=True)
-        remarks = _remark(source_remarks, destination_remarks, settled, case, breaks)
+        remarks = _remark((source_remarks, destination_remarks), charges, settled, case, breaks)
     recorded = [
         side for side, of in (("source", source), ("destination", destination)) if isinstance(of, ControlTotals)
     ]
@@ -86,13 +89,14 @@ def compare(
 def _measured(
     side: Reader | ControlTotals,
     remarks: Spool,
+    charges: Charges,
     sieve: Sieve | None,
     identities: Spool | None,
     tick: Callable[[int], None],
 ) -> Measured:
     if isinstance(side, ControlTotals):
         return Measured(side, remarks)
-    return measure(side, remarks, outcomes=sieve, identities=identities, progress=tick)
+    return measure(side, remarks, charges, outcomes=sieve, identities=identities, progress=tick)
 
 
 def _agreement(source: ControlTotals, destination: ControlTotals, case: Case) -> pl.DataFrame:
@@ -112,12 +116,15 @@ def _agreement(source: ControlTotals, destination: ControlTotals, case: Case) ->
     return both.select(*keys, unequal.alias("unequal"), looked_into.alias("differs"))
 
 
-def _remark(source: Spool, destination: Spool, settled: pl.DataFrame, case: Case, breaks: Log) -> pl.DataFrame:
+def _remark(
+    spools: tuple[Spool, Spool], charges: Charges, settled: pl.DataFrame, case: Case, breaks: Log
+) -> pl.DataFrame:
     """Write the breaks of closed batches that agree, and count them."""
     keys = case.batch_columns
     closed = settled.filter(~pl.col("open"))
     counts = [wide(pl.DataFrame(schema={**{k: closed.schema[k] for k in keys}, "what": pl.String}), keys)]
-    for pair in together(source, destination):
+    for part in together(*spools, *charges.sides):
+        pair = [with_charged(side, said) if side.width else said for side, said in zip(part[:2], part[2:], strict=True)]
         if not any(side.width for side in pair):
             continue
         mine = [side.join(closed, on=keys, how="semi", nulls_equal=True) if side.width else side for side in pair]

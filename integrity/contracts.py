@@ -42,18 +42,21 @@ from integrity.part import (
 from integrity.promises import (
     GRANTS,
     Assertion,
+    Attempts,
     Authorization,
+    Corrections,
     Criteria,
     Cut,
     Exclusion,
     Exemption,
-    Expectation,
+    Expected,
     Grants,
     Outcomes,
     Slug,
     Timeliness,
 )
 from integrity.strict_yaml import Kind, read_text, read_yaml, write_yaml
+from integrity.suites import with_suites
 from integrity.transit import MEMBERS, Addition, FanOut, Rung
 from integrity.windows import DAY, Window
 
@@ -62,15 +65,18 @@ __all__ = [
     "BREAK_COLUMNS",
     "Addition",
     "Assertion",
+    "Attempts",
     "Authorization",
     "Clock",
     "ClockColumn",
     "Column",
     "ColumnType",
     "Contract",
+    "Corrections",
     "Criteria",
     "Exclusion",
     "Exemption",
+    "Expected",
     "FanOut",
     "Grants",
     "Outcomes",
@@ -119,6 +125,8 @@ class Contract(Part):
         due: ``"window"`` if a window without items is not good.
         timeliness: How soon items are processed.
         authorization: Who may act on what.
+        corrections: Who may change the destination itself, and when.
+        attempts: What the source records of what it turned away.
         validity: Great Expectations, in its own words.
         criteria: Which control criteria the assertions answer to.
         seal: ``"merkle"`` to compare Merkle roots, which bind even someone who can choose records.
@@ -171,7 +179,13 @@ class Contract(Part):
         default=None,
         examples=[f"{{actor: sender_id, object: room_id, grants: {GRANTS}}}"],
     )
-    validity: Annotated[tuple[Expectation, ...], Listed] = ()
+    corrections: Corrections | None = Field(
+        default=None, examples=["{actor: changed_by, object: ticket, at: changed_at, grants: {…}}"]
+    )
+    attempts: Attempts | None = Field(
+        default=None, examples=["{outcome: status, accepted: [accepted], rejected: [rejected]}"]
+    )
+    validity: Annotated[tuple[Expected, ...], Listed] = ()
     criteria: Criteria | None = Field(default=None, examples=["{set: TSC-2017, completeness: PI1.3}"])
     seal: Literal["merkle"] | None = None
 
@@ -180,8 +194,14 @@ class Contract(Part):
         self._fill(promises, f"contract {name!r}" if isinstance(name, str) else "contract", Form.BUILT)
 
     def _fill(
-        self, promises: Mapping[str, Any], where: str, form: Form, lines: Mapping[Key, int] | None = None
+        self,
+        promises: Mapping[str, Any],
+        where: str,
+        form: Form,
+        lines: Mapping[Key, int] | None = None,
+        base: Path = Path(),
     ) -> None:
+        promises = with_suites(promises, base, where)
         try:
             self.__pydantic_validator__.validate_python(promises, self_instance=self, context=form)
         except ValidationError as error:
@@ -200,7 +220,9 @@ class Contract(Part):
             >>> Contract.from_yaml(builtin_contracts()["message"]).version
             1
         """
-        return cls.from_text(read_text(path, _KIND), os.fspath(path))
+        where = os.fspath(path)
+        promises, lines = read_yaml(read_text(path, _KIND), where, _KIND)
+        return cls._from_written(promises, where, lines, Path(path).parent)
 
     @classmethod
     def from_text(cls, text: str, where: str = "<text>") -> Self:
@@ -235,7 +257,7 @@ class Contract(Part):
         return cls._from_written(mapping, where, {})
 
     @classmethod
-    def _from_written(cls, promises: object, where: str, lines: Mapping[Key, int]) -> Self:
+    def _from_written(cls, promises: object, where: str, lines: Mapping[Key, int], base: Path = Path()) -> Self:
         if promises is None or promises == {}:
             raise ContractError(f"{where}: an empty contract promises nothing", _START)
         if not isinstance(promises, Mapping):
@@ -244,7 +266,7 @@ class Contract(Part):
             if not isinstance(key, str):
                 raise ContractError(f"{where}: the key {quoted(key)} is not text", "write it in quotes")
         made = cls.__new__(cls)
-        made._fill(dict(promises), where, Form.WRITTEN, lines)
+        made._fill(dict(promises), where, Form.WRITTEN, lines, base)
         return made
 
     def to_yaml(self) -> str:
@@ -317,6 +339,18 @@ class Contract(Part):
         """The identity columns, then the content columns."""
         return {**self.identity, **self.content}
 
+    @property
+    def besides(self) -> frozenset[str]:
+        """What may be the name of a column, besides those that are compared: some promise is about it."""
+        names: set[str] = set()
+        if self.authorization is not None:
+            names.update(self.authorization.columns)
+        if self.corrections is not None:
+            names.update({self.corrections.actor, self.corrections.object, self.corrections.at or ""})
+        if self.attempts is not None:
+            names.update({self.attempts.outcome, self.attempts.reason or ""})
+        return frozenset(names.union(*(expected.words for expected in self.validity)) - {""})
+
     def __eq__(self, other: object) -> bool:
         return self.sha256 == other.sha256 if isinstance(other, Contract) else NotImplemented
 
@@ -380,9 +414,12 @@ class Contract(Part):
                 "due": self.due is not None,
                 "timeliness": self.timeliness is not None,
                 "authorization": self.authorization is not None,  # a grant holds at a moment
+                "corrections": self.corrections is not None and self.corrections.at is None,
             }
             for key in (key for key, needed in needs.items() if needed):
                 yield Refusal("needs a clock", "add for example clock: {event: sent_at}, or leave it out", (key,))
+        elif self.corrections is not None and self.corrections.at is None and clock.processed is None:
+            yield Refusal("has to know when a row was changed", "name that column", ("corrections", "at"))
         elif self.timeliness is not None and clock.processed is None:
             yield Refusal(
                 "needs to know when the destination had an item",

@@ -42,12 +42,16 @@ class Reader(Side):
         how: How it is read, and why so, in words.
         strict: Whether pulling instead is not wanted.
         searchable: Whether the store finds rows by their identity.
+        besides: Further columns that are read, by our names, which the contract need not declare.
+        listener: Hears every chunk of a pass, narrowed to the rows that the pass is about, with the frame of them.
     """
 
     pushed: Pushed | None = None
     how: str = "pulled"
     strict: bool = False
     searchable: bool = False
+    besides: tuple[str, ...] = ()
+    listener: Callable[[Chunk, pl.DataFrame], None] | None = None
 
     def frames(
         self,
@@ -84,7 +88,7 @@ class Reader(Side):
         """The columns that are asked of the store, by its own names."""
         names = [self.theirs(name) for name in self.needed if name not in self.absent]
         own = [name for name in (self.defects, self.via, self.announced) if name is not None]
-        return list(dict.fromkeys([*names, *own]))
+        return list(dict.fromkeys([*names, *(self.theirs(name) for name in self.besides), *own]))
 
     def framed(
         self,
@@ -117,12 +121,15 @@ class Reader(Side):
                 else canonical.flat(by_name[self.theirs(ours)])
                 for ours in columns
             }
+            arrays |= {ours: canonical.flat(by_name[self.theirs(ours)]) for ours in self.besides}
             for kept, theirs in ((DEFECTS, self.defects), (VIA, self.via), (ANNOUNCED, self.announced)):
                 if theirs is not None:
                     arrays[kept] = canonical.flat(by_name[theirs])
             chunk = Chunk(self, arrays, columns)
             frame = chunk.frame(wanted, excluded)
             if frame is not None and frame.height:
+                if self.listener is not None:
+                    self.listener(chunk, frame)
                 yield frame
 
     def blank(self, wanted: Slice) -> pl.DataFrame:

@@ -16,6 +16,7 @@ import polars as pl
 
 from integrity.balance import Compared, assemble
 from integrity.breaks import COUNTED, PRINT, STRAY, Case, is_open
+from integrity.charges import Charges, charged
 from integrity.items import Reader
 from integrity.matching import items_of, rungs, tell
 from integrity.outcomes import Outcomes
@@ -32,7 +33,13 @@ MERGED = "the same item again"
 
 
 def join(
-    source: Reader, destination: Reader, outcomes: Outcomes, case: Case, breaks: Log, progress: Progress
+    source: Reader,
+    destination: Reader,
+    outcomes: Outcomes,
+    case: Case,
+    breaks: Log,
+    progress: Progress,
+    charges: Charges,
 ) -> Compared:
     """Compare two sides item by item; arguments as for :func:`integrity.comparison.compare`."""
     progress.step("reading both sides whole")
@@ -41,15 +48,17 @@ def join(
         strays = stack.enter_context(Spool())
         read_at = dt.datetime.now(dt.UTC)
         left = at_once(
-            lambda tick: again(lambda: whole(source, here, tick), here),
-            lambda tick: again(lambda: whole(destination, there, tick), there),
+            lambda tick: again(lambda: whole(source, here, charges, tick), here),
+            lambda tick: again(lambda: whole(destination, there, charges, tick), there),
             progress,
         )
+        for side in (source, destination):
+            charges.conclude(side)
         progress.step("matching them")
         match = _Match(case, breaks, strays, left)
-        for rows in together(here, there, outcomes.spool):
-            if rows[0].height or rows[1].height:
-                match.add(*rows)
+        for mine, other, ended, *said in together(here, there, outcomes.spool, *charges.sides):
+            if mine.height or other.height:
+                match.add(charged(mine, said[0]), charged(other, said[1]), ended)
         for part in strays.parts():
             breaks.add(_misrouted(part, case))
     return match.compared(source, destination, read_at)

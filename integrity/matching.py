@@ -20,9 +20,10 @@ import datetime as dt
 import polars as pl
 
 from integrity.breaks import PRINT, Case, agree, breaks_of, digest_of, disagree, placed, wide
+from integrity.charges import UNAUTHORIZED
 from integrity.contracts import Contract
 from integrity.latency import with_latency
-from integrity.rows import ANNOUNCED, CONTENT, EVENT, RUNG
+from integrity.rows import ANNOUNCED, CHANGED, CONTENT, EVENT, RUNG
 from integrity.spool import KEY, Sieve
 from integrity.totals import BATCH, Tally
 from integrity.values import UNIT, micros
@@ -32,6 +33,8 @@ __all__ = ["items_of", "match", "rungs", "suspects", "tell"]
 #: In which order copies pair off: what is said of them must not depend on the order of rows.
 _TIES = ["__event", "__processed", "__changed", "__invalid"]
 _PAIRED = ["matched", "corrupt", "unverified"]
+#: What is said of an item beside how it matched.
+_BESIDE = ["late", "skewed", "invalid", "unauthorized"]
 
 
 def suspects(source: pl.DataFrame, destination: pl.DataFrame, case: Case, outcomes: Sieve | None) -> pl.Series:
@@ -51,6 +54,8 @@ def suspects(source: pl.DataFrame, destination: pl.DataFrame, case: Case, outcom
     for frame in (source, destination):
         if frame.height:
             said = pl.col("__invalid").is_not_null() | pl.col("__unproven")
+            if UNAUTHORIZED in frame.columns:
+                said |= pl.col(UNAUTHORIZED).is_not_null()
             if "__latency" in frame.columns:
                 said |= pl.col("__late") | pl.col("__skewed")
             found.append(frame.filter(said)[KEY])
@@ -344,6 +349,7 @@ def _status(items: pl.DataFrame, case: Case) -> pl.DataFrame:
         .otherwise(pl.lit("extra"))
     )
     items = items.with_columns(status.alias("status"), drawn.alias("drawn")).filter(pl.col("status").is_not_null())
+    items = _approved(items, case)
     counted = pl.col("status") != "unsettled"
     filed = [
         pl.when(s & counted).then(pl.col(f"s.{name}")).otherwise(pl.col(f"d.{name}")).alias(name)
@@ -354,10 +360,33 @@ def _status(items: pl.DataFrame, case: Case) -> pl.DataFrame:
     elsewhere = pl.col("s." + BATCH).ne_missing(pl.col("d." + BATCH))  # partition columns are of the identity: the same
     return items.with_columns(*identity, *own).with_columns(
         (s & counted & (s_scope | pl.col("drawn"))).alias("in_source"),
-        (d_scope & counted & ~pl.col("status").is_in(["pending", "copies"])).alias("in_destination"),
+        (d_scope & counted & ~pl.col("approved") & ~pl.col("status").is_in(["pending", "copies"])).alias(
+            "in_destination"
+        ),
         # Two items from the future are of one batch, the untimed, and yet one of them may lie outside the window.
         (pl.col("status").is_in(["corrupt", "unverified"]) & s & d & (elsewhere | ~d_scope)).alias("moved"),
     )
+
+
+def _approved(items: pl.DataFrame, case: Case) -> pl.DataFrame:
+    """Set apart what differs because somebody changed the destination who was allowed to.
+
+    The source's item then ended elsewhere, and is accounted for; the destination's row is counted with what was left
+    out. Neither is matched: nothing says that it is what went in.
+    """
+    if case.approvals is None:
+        return items.with_columns(pl.lit(False).alias("approved"), pl.lit(None, pl.String).alias("unapproved"))
+    numbered = items.with_row_index("__row")
+    changed = pl.col("status").is_in(["corrupt", "duplicate", "extra"])
+    named = [pl.col(f"d.{own}").alias(name) for own, name in zip(CHANGED, ("actor", "object", "at"), strict=True)]
+    uncovered = case.approvals.uncovered(numbered.filter(changed).select("__row", *named))
+    told = numbered.join(uncovered, on="__row", how="left", maintain_order="left").drop("__row")
+    covered = changed & pl.col("reason").is_null()
+    replaced = pl.when(covered & pl.col("has_source")).then(pl.lit("accounted"))
+    ended = replaced.when(covered).then(pl.lit("corrected")).otherwise("status")
+    return told.with_columns(
+        covered.alias("approved"), pl.col("reason").alias("unapproved"), ended.alias("status")
+    ).drop("reason")
 
 
 def _forked(contract: Contract) -> pl.Expr:
@@ -430,12 +459,16 @@ def _counts(items: pl.DataFrame, breaks: pl.DataFrame, case: Case) -> pl.DataFra
     there = [pl.col(f"d.{name}").alias(name) for name in keys]
     # The destination row of a pending pair is unsettled in its own batch.
     mirrors = items.filter((pl.col("status") == "pending") & pl.col("d.__scope").fill_null(False))
+    replaced = items.filter(
+        pl.col("approved") & (pl.col("status") == "accounted") & pl.col("d.__scope").fill_null(False)
+    )
     counted = [
         items.select(*keys, pl.col("status").alias("what")),
+        replaced.select(*there, pl.lit("corrected").alias("what")),
         mirrors.select(*there, pl.lit("unsettled").alias("what")),
         items.filter("moved").select(*keys, pl.lit("moved_out").alias("what")),
         items.filter(pl.col("moved") & pl.col("d.__scope")).select(*there, pl.lit("moved_in").alias("what")),
-        placed(breaks.filter(pl.col("kind").is_in(["late", "skewed", "invalid"])), case).rename({"kind": "what"}),
+        placed(breaks.filter(pl.col("kind").is_in(_BESIDE)), case).rename({"kind": "what"}),
     ]
     return wide(pl.concat(counted), keys)
 

@@ -19,15 +19,30 @@ import polars as pl
 import polars_hash as plh
 
 from integrity import canonical, remote
+from integrity.breaks import Case, is_open
+from integrity.charges import Charges
 from integrity.contracts import Contract
 from integrity.errors import ConnectionLostError, PushdownError, StoreError
 from integrity.items import Reader
 from integrity.latency import FLAGS, with_latency
-from integrity.rows import Slice
+from integrity.rows import ANNOUNCED, Slice
 from integrity.spool import KEY, PREFIX_BITS, Sieve, Spool
 from integrity.totals import BATCH, ControlTotals, Tally
 
-__all__ = ["Measured", "Sought", "again", "control_totals", "fingerprints", "look", "measure", "newest", "whole"]
+__all__ = [
+    "Measured",
+    "Sought",
+    "again",
+    "control_totals",
+    "fingerprints",
+    "inside",
+    "judged_now",
+    "look",
+    "measure",
+    "newest",
+    "timed",
+    "whole",
+]
 
 Progress = Callable[[int], None]
 _T = TypeVar("_T")
@@ -108,6 +123,7 @@ class _Repeats:
 def measure(
     reader: Reader,
     remarks: Spool,
+    charges: Charges,
     *,
     outcomes: Sieve | None = None,
     identities: Spool | None = None,
@@ -118,6 +134,7 @@ def measure(
     Args:
         reader: The side.
         remarks: Where the rows wait of which something has to be said.
+        charges: Who looks at the rows as they are read.
         outcomes: Identities for which an outcome is accepted; batches that hold one are named.
         identities: Where the identity of every item waits, if anybody will ask for some.
         progress: Called with numbers of rows read.
@@ -134,18 +151,20 @@ def measure(
                 raise
             remarks.clear()
             reader = replace(reader, pushed=None, how=f"pulled: {error.problem}")
-    return again(lambda: _read(reader, remarks, outcomes, identities, progress), *spools)
+    measured = again(lambda: _read(reader, remarks, charges, outcomes, identities, progress), *spools)
+    charges.conclude(reader)
+    return measured
 
 
 def _totalled(reader: Reader, remarks: Spool) -> Measured:
     """Let the store total its own items; what has to be said of some of them, their rows say."""
     contract, read_at = reader.contract, dt.datetime.now(dt.UTC)
     frame, histogram, exclusions = remote.totals(reader)
-    remarks.add(_timed(reader, reader.blank(Slice())))
+    remarks.add(timed(reader, reader.blank(Slice())))
     if frame.select(pl.sum_horizontal("invalid", "late", "skewed").sum()).item():
         with closing(remote.remarks(reader)) as remarkable:
             for rows in remarkable:
-                rows = _timed(reader, rows)
+                rows = timed(reader, rows)
                 remarks.add(rows.filter(_said(rows)))
     repeats = remote.repeats(reader) if reader.role == "source" and contract.unique else None
     if repeats is not None:
@@ -163,7 +182,12 @@ def _said(rows: pl.DataFrame) -> pl.Expr:
 
 
 def _read(
-    reader: Reader, remarks: Spool, outcomes: Sieve | None, identities: Spool | None, progress: Progress | None
+    reader: Reader,
+    remarks: Spool,
+    charges: Charges,
+    outcomes: Sieve | None,
+    identities: Spool | None,
+    progress: Progress | None,
 ) -> Measured:
     contract = reader.contract
     read_at = dt.datetime.now(dt.UTC)
@@ -171,8 +195,9 @@ def _read(
     prefixes = np.zeros((1 << PREFIX_BITS, 2), dtype=np.uint64)
     looks = reader.role == "source" and contract.unique
     accounted: list[pl.DataFrame] = []
-    remarks.add(_timed(reader, reader.blank(Slice())))
-    with Spool() as waiting, closing(population(reader, Slice(), tally, progress)) as frames:
+    remarks.add(timed(reader, reader.blank(Slice())))
+    heard = charges.attached(reader)
+    with Spool() as waiting, closing(population(heard, Slice(), tally, progress)) as frames:
         repeats = _Repeats(reader.batch_columns, waiting)
         for frame in frames:
             if not contract.carried:
@@ -239,7 +264,7 @@ def population(
     """Yield the items of a pass less what the contract excludes and what is superseded, which ``tally`` counts."""
     there = reader.pushed is not None and not wanted.content
     frames = (remote.frames if there else Reader.frames)(reader, wanted, tally.left_out, progress)
-    frames = (_timed(reader, frame) for frame in frames)
+    frames = (timed(reader, frame) for frame in frames)
     if reader.contract.latest_by is None:
         yield from frames
         return
@@ -252,7 +277,7 @@ def population(
             yield part.filter(latest)
 
 
-def _timed(reader: Reader, frame: pl.DataFrame) -> pl.DataFrame:
+def timed(reader: Reader, frame: pl.DataFrame) -> pl.DataFrame:
     return with_latency(frame, reader.contract.timeliness, reader.horizon) if reader.has_processed else frame
 
 
@@ -303,7 +328,7 @@ def fingerprints(
         names += [name for name in reader.contract.identity if name not in names]
     # With revisions, the newest one may lie in another batch: then all batches have to be read again.
     wanted = Slice() if reader.contract.latest_by else Slice(batches=batches)
-    spool.add(_fingerprint_columns(_timed(reader, reader.blank(wanted)), names))
+    spool.add(_fingerprint_columns(timed(reader, reader.blank(wanted)), names))
     with closing(population(reader, wanted, tally, progress)) as frames:
         for frame in frames:
             if reader.contract.latest_by:
@@ -352,7 +377,7 @@ def look(reader: Reader, keys: Sieve, spool: Spool, sought: Sought | None, progr
     _looked(reader, wanted, reader.frames(wanted, None, progress), spool)
 
 
-def whole(reader: Reader, spool: Spool, progress: Progress | None = None) -> Tally:
+def whole(reader: Reader, spool: Spool, charges: Charges, progress: Progress | None = None) -> Tally:
     """Read a side from end to end with all its columns, whatever the run's bounds; ``__inside`` says what is within.
 
     Returns:
@@ -362,32 +387,47 @@ def whole(reader: Reader, spool: Spool, progress: Progress | None = None) -> Tal
     wanted = Slice(content=True, bounded=False)
 
     def excluded(name: str, rows: pl.DataFrame) -> None:
-        tally.left_out(name, rows.filter(_inside(reader, pl.col("__event"))))
+        tally.left_out(name, rows.filter(_within(reader, pl.col("__event"))))
 
-    _looked(reader, wanted, reader.frames(wanted, excluded, progress), spool)
+    _looked(reader, wanted, charges.attached(reader).frames(wanted, excluded, progress), spool)
     return tally
 
 
-def _inside(reader: Reader, time: pl.Expr) -> pl.Expr:
-    """Whether a time lies within the run's bounds; so does one that is not known."""
-    inside = pl.lit(True)
+def inside(reader: Reader) -> pl.Expr:
+    """Whether a row lies within the run's bounds; so does one whose time is not known.
+
+    Without event time a row of the destination is of the run in whose windows it was processed, if that is credible.
+    """
+    if reader.event is None and reader.contract.clock is not None:
+        return _within(reader, pl.when(pl.col("__processed") < reader.horizon).then(pl.col("__processed")))
+    return _within(reader, pl.col("__event"))
+
+
+def judged_now(reader: Reader, rows: pl.DataFrame, case: Case) -> pl.Series:
+    """Whether each row is an item of a closed batch and of this run, as far as its side tells."""
+    open_ = rows.select(BATCH).unique().with_columns(is_open(case).alias("__open"))
+    placed = rows.join(open_, on=BATCH, how="left", nulls_equal=True, maintain_order="left")
+    mine = ~pl.col("__open") & inside(reader)
+    if ANNOUNCED in rows.columns:  # such a row is no item
+        mine &= pl.col(ANNOUNCED).is_null()
+    return placed.select(mine.alias("mine"))["mine"]
+
+
+def _within(reader: Reader, time: pl.Expr) -> pl.Expr:
+    within = pl.lit(True)
     if reader.since is not None:
-        inside &= (time >= reader.since).fill_null(True)
+        within &= (time >= reader.since).fill_null(True)
     if reader.until is not None:
-        inside &= (time < reader.until).fill_null(True)
-    return inside
+        within &= (time < reader.until).fill_null(True)
+    return within
 
 
 def _looked(reader: Reader, wanted: Slice, frames: Generator[pl.DataFrame, None, None], spool: Spool) -> pl.DataFrame:
     """Keep what was looked up, marked by whether it is inside the run's bounds; return how many rows each key has."""
-    spool.add(_timed(reader, reader.blank(wanted)).with_columns(pl.lit(True).alias("__inside")))
+    spool.add(timed(reader, reader.blank(wanted)).with_columns(pl.lit(True).alias("__inside")))
     counts = [pl.DataFrame(schema={KEY: pl.UInt64, "found": pl.UInt32})]
     with closing(frames):
         for frame in frames:
-            time = pl.col("__event")
-            if reader.event is None and reader.contract.clock is not None:
-                # Without it an item is of the run in whose windows it was processed, if that can be believed.
-                time = pl.when(pl.col("__processed") < reader.horizon).then(pl.col("__processed"))
-            spool.add(_timed(reader, frame).with_columns(_inside(reader, time).alias("__inside")))
+            spool.add(timed(reader, frame).with_columns(inside(reader).alias("__inside")))
             counts.append(frame.group_by(KEY).len("found").cast({"found": pl.UInt32}))
     return pl.concat(counts).group_by(KEY).agg(pl.col("found").sum())

@@ -27,7 +27,9 @@ from integrity.breaks import Case
 from integrity.contracts import Assertion, Contract
 from integrity.errors import UsageError
 from integrity.fan_out import FannedOut, Members
+from integrity.grants import Approvals
 from integrity.items import Reader
+from integrity.promises import GRANTS
 from integrity.remote import Pushdown, pushdown_of
 from integrity.rows import Slice
 from integrity.sides import Role
@@ -39,7 +41,7 @@ from integrity.values import micros, moment
 
 __all__ = ["Plan", "acquainted", "check_always", "expanded", "explain", "fresh", "lag_of", "planned"]
 
-_SIDES = ("source", "destination", "outcomes", "members")
+_SIDES = ("source", "destination", "outcomes", "members", "grants", "corrections")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Plan:
         case: What is judged, and when.
         sides: The source and the destination.
         outcomes: The store of what ended elsewhere.
+        grants: The store of who may act on what.
         since: First instant of event time, microseconds.
         until: First instant no longer asked for.
         skips: Promises left out, and why.
@@ -62,6 +65,7 @@ class Plan:
     case: Case
     sides: tuple[Reader | ControlTotals, Reader | ControlTotals]
     outcomes: Store | None
+    grants: Store | None
     since: int | None
     until: int | None
     skips: dict[Assertion, str]
@@ -77,8 +81,10 @@ def planned(
     since: Instant = None,
     until: Instant = None,
     as_of: Instant = None,
+    grants: Any = None,
     outcomes: Any = None,
     members: Any = None,
+    corrections: Any = None,
     skip: Mapping[str, str] | None = None,
     columns: Mapping[str, Mapping[str, str]] | None = None,
     timezone: Mapping[str, str] | None = None,
@@ -98,6 +104,14 @@ def planned(
     zones = zones_of(by_side(timezone or {}, "timezone", _SIDES))
     if outcomes is not None and promise.outcomes is None:
         raise UsageError(f"contract {promise.name!r} accepts no outcomes", "add outcomes: {accept: [...]} to it")
+    if grants is not None and promise.authorization is None:
+        raise UsageError(
+            f"contract {promise.name!r} promises no authorization", f"add authorization: with grants: {GRANTS} to it"
+        )
+    if corrections is not None and promise.corrections is None:
+        raise UsageError(
+            f"contract {promise.name!r} has no corrections", f"add corrections: with grants: {GRANTS} to it"
+        )
     begin, end = bound_of(since, "since", promise), bound_of(until, "until", promise)
     if begin is not None and end is not None and begin >= end:
         raise UsageError(
@@ -112,18 +126,28 @@ def planned(
     stores = acquainted([fresh(store, promise, rehash) for store in stores], promise, mapped)
     stores[0] = expanded(stores[0], promise, members, mapped, zones)
     timely = promise.timeliness is not None and Assertion.TIMELINESS not in skips
-    case = Case(promise, cut, now + (promise.clock.skew if promise.clock else 0) + 1, values, timely)
+    approvals = None
+    if corrections is not None:
+        mapping = mapping_of(mapped.get("corrections", {}))
+        approvals = Approvals.read(promise, open_store(corrections), mapping, zones.get("corrections"))
+    case = Case(promise, cut, now + (promise.clock.skew if promise.clock else 0) + 1, values, timely, approvals)
 
     def side(role: Role, where: Any) -> Reader | ControlTotals:
-        looked_up = outcomes is not None and role == "source"
-        hindrance = "outcomes are looked up item by item" if looked_up else ""
+        hindrance = ""
+        if role == "source" and outcomes is not None:
+            hindrance = "outcomes are looked up item by item"
+        elif role == "source" and grants is not None and Assertion.AUTHORIZATION not in skips:
+            hindrance = "grants are looked up item by item"
+        elif promise.validity and Assertion.VALIDITY not in skips:
+            hindrance = "expectations are asked of its rows"
         mapping, zone = mapped.get(role, {}), zones.get(role)
         return side_of(promise, role, where, case, mapping, zone, begin, end, mode, hindrance)
 
     sides = side("source", stores[0]), side("destination", stores[1])
     check_always(mode, sides)
     ended = None if outcomes is None else open_store(outcomes)
-    return Plan(promise, case, sides, ended, begin, end, skips, mapped, zones)
+    permitted = None if grants is None else open_store(grants)
+    return Plan(promise, case, sides, ended, permitted, begin, end, skips, mapped, zones)
 
 
 def fresh(store: Any, promise: Contract, rehash: bool) -> Any:

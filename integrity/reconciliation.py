@@ -24,17 +24,18 @@ from integrity.arguments import (
     contract_of,
     instant_of,
     mapping_of,
-    not_judged,
     side_of,
     zones_of,
 )
 from integrity.balance import Compared
 from integrity.batches import batch_frame, total_counts
-from integrity.breaks import Case
+from integrity.breaks import BreakKind, Case
 from integrity.canonical import ENCODING_VERSION
+from integrity.charges import Charges
 from integrity.comparison import compare
 from integrity.contracts import Assertion, Contract
 from integrity.errors import BalanceError, UsageError, did_you_mean
+from integrity.examinations import examinations
 from integrity.items import Reader
 from integrity.joined import MERGED
 from integrity.outcomes import Outcomes
@@ -42,6 +43,7 @@ from integrity.passes import measure as measure_side
 from integrity.plan import check_always, expanded, fresh, lag_of, planned
 from integrity.remote import pushdown_of
 from integrity.result import Reached, Result, SideRead
+from integrity.rows import REJECTED
 from integrity.search import Progress, Quiet
 from integrity.selftest import run_self_test
 from integrity.sides import Role
@@ -63,8 +65,10 @@ def reconcile(
     since: Instant = None,
     until: Instant = None,
     as_of: Instant = None,
+    grants: Any = None,
     outcomes: Any = None,
     members: Any = None,
+    corrections: Any = None,
     skip: Mapping[str, str] | None = None,
     columns: Mapping[str, Mapping[str, str]] | None = None,
     timezone: Mapping[str, str] | None = None,
@@ -82,10 +86,15 @@ def reconcile(
         since: First instant of event time, on a window boundary; an aware datetime or ISO 8601 text with its offset.
         until: First instant no longer asked for, on a window boundary.
         as_of: Decides which batches are closed; the moment of reading if left out, and never later than it.
+        grants: A store of who may act on what, from when until when, in the columns of the contract's
+            ``authorization``. Without one nobody knows who was authorized, and authorization is ``unverified``.
         outcomes: A store of what ended elsewhere: the identity, ``outcome`` and, if known, ``at``.
         members: A store of which addresses stand for which others, in the columns of the contract's ``fan_out``.
+        corrections: A store of changes of the destination that were approved, in the columns of the contract's
+            ``corrections``: an item that was changed within one is accounted for, else it is corrupt or extra.
         skip: Promises left out on purpose, and why: ``{"timeliness": "clock replaced on the 3rd"}``.
-        columns: For ``source``, ``destination``, ``outcomes`` and ``members``: their column names to ours.
+        columns: For ``source``, ``destination``, ``outcomes``, ``members``, ``grants`` and ``corrections``: their
+            column names to ours.
         timezone: For each of them, how to read naive timestamps: ``{"destination": "Asia/Seoul"}``.
         pushdown: Whether databases total their own items, so that only totals travel: ``auto`` (where they can to the
             last bit, and pulling is not faster), ``always`` (or the run is refused) or ``never``.
@@ -119,8 +128,10 @@ def reconcile(
         since=since,
         until=until,
         as_of=as_of,
+        grants=grants,
         outcomes=outcomes,
         members=members,
+        corrections=corrections,
         skip=skip,
         columns=columns,
         timezone=timezone,
@@ -130,14 +141,20 @@ def reconcile(
     )
     promise, case, sides, skips = plan.promise, plan.case, plan.sides, plan.skips
     mapped, zones, begin, end = plan.mapped, plan.zones, plan.since, plan.until
-    absent = not_judged(promise)
+    if plan.grants is not None:
+        progress.step("reading the grants")
+    asked = mapping_of(mapped.get("grants", {})), zones.get("grants")
+    examined = examinations(promise, sides, case, plan.grants, *asked, skips)
     breaks = Log()
-    with Outcomes(promise, plan.outcomes, mapping_of(mapped.get("outcomes", {})), zones.get("outcomes")) as ended:
+    ending = Outcomes(promise, plan.outcomes, mapping_of(mapped.get("outcomes", {})), zones.get("outcomes"))
+    with ending as ended, examined.charges() as charges:
         progress.step("testing that planted breaks are found")
-        tested = run_self_test(case, sides)
-        compared = compare(sides[0], sides[1], ended, case, breaks, progress)
+        tested = run_self_test(case, sides, examined)
+        compared = compare(sides[0], sides[1], ended, case, breaks, progress, charges)
     progress.step("judging")
+    absent = examined.unheld()
     batches = _with_due_windows(compared.batches, case, begin, end)
+    batches = examined.marked(batches, case.batch_columns)
     judged = judge_batches(batches, promise, skips, absent)
     verdict, assertions = judge_run(judged, promise, skips)
     frame = batch_frame(judged, compared.histogram, promise)
@@ -154,7 +171,9 @@ def reconcile(
         verdict=verdict,
         assertions=assertions,
         totals=totals,
-        notes=_notes(promise, compared, judged, absent, skips, sides),
+        notes=(*_notes(promise, compared, judged, absent, skips, sides), *examined.notes()),
+        expectations=examined.held(),
+        attempts=_attempts(promise, compared),
         ladder=_reached(promise, compared, sides),
         exclusions=_exclusions(promise, compared, judged),
         since=None if begin is None else moment(begin),
@@ -169,6 +188,8 @@ def reconcile(
         spec_sha256=_spec(promise, mapped, zones, skips, versions),
         _batches=frame,
         _breaks=breaks,
+        _warnings=examined.warnings(),
+        _review=Log() if examined.permits is None else examined.permits.review,
     )
 
 
@@ -225,7 +246,7 @@ def measure(
         return reader
     check_always(mode, [reader])
     with Spool() as remarks:
-        totals = measure_side(reader, remarks).totals
+        totals = measure_side(reader, remarks, Charges()).totals
     # What a replica shows was so a while ago, and by that moment these totals will close batches.
     return replace(totals, read_at=totals.read_at - lag_of(store))
 
@@ -281,7 +302,7 @@ def _check_rows(totals: dict[str, int], breaks: Log, batches: pl.DataFrame) -> N
     for frame in breaks.frames():
         for kind, count in frame.group_by("kind").len().iter_rows():
             rows[kind] = rows.get(kind, 0) + count
-    for kind in ("lost", "duplicate", "corrupt", "extra", "invalid", "late", "skewed"):
+    for kind in BreakKind:
         if rows.get(kind, 0) != totals[kind]:
             raise BalanceError(
                 f"the totals say {totals[kind]} {kind}, the breaks {rows.get(kind, 0)}",
@@ -393,6 +414,14 @@ def _exclusions(promise: Contract, compared: Compared, judged: pl.DataFrame) -> 
             if exclusion.side in (side, "both"):
                 count = compared.exclusions.get((side, exclusion.name), 0)
                 listed.append({"side": side, "name": exclusion.name, "reason": exclusion.reason, "count": count})
+    for side, name in sorted(compared.exclusions):
+        if name.startswith(REJECTED):
+            reason, count = "the source itself turned it away", compared.exclusions[side, name]
+            listed.append({"side": side, "name": name, "reason": reason, "count": count})
+    corrected = int(judged["corrected"].sum() or 0)
+    if corrected:
+        reason = "changed at the destination by somebody who was allowed to"
+        listed.append({"side": "destination", "name": "approved corrections", "reason": reason, "count": corrected})
     merged = compared.exclusions.get(("source", MERGED), 0)
     if merged:
         reason = "an item is expected once in each place, however many ways lead there"
@@ -406,6 +435,30 @@ def _exclusions(promise: Contract, compared: Compared, judged: pl.DataFrame) -> 
         reason = "their batch is still open, or the source's item is still pending"
         listed.append({"side": "destination", "name": "unsettled", "reason": reason, "count": unsettled})
     return tuple(listed)
+
+
+def _attempts(promise: Contract, compared: Compared) -> dict[str, Any]:
+    """Attempted = accepted + rejected, the rejected by reason; nothing where the source does not record attempts."""
+    if promise.attempts is None:
+        return {}
+    turned_away = {
+        name.removeprefix(REJECTED): count
+        for (side, name), count in sorted(compared.exclusions.items())
+        if side == "source" and name.startswith(REJECTED)
+    }
+    accepted = int(compared.batches["source_records"].sum() or 0)
+    left_out = sum(
+        n for (side, name), n in compared.exclusions.items() if side == "source" and not name.startswith(REJECTED)
+    )
+    left_out += int(compared.batches["source_superseded"].sum() or 0)
+    rejected = sum(turned_away.values())
+    return {
+        "attempted": accepted + rejected + left_out,
+        "accepted": accepted,
+        "excluded": left_out,
+        "rejected": rejected,
+        "rejected_by_reason": turned_away,
+    }
 
 
 def _versions() -> dict[str, str]:

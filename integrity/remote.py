@@ -86,6 +86,8 @@ def question_of(reader: Reader) -> Question:
     contract, clock = reader.contract, reader.contract.clock
     if contract.latest_by is not None:
         raise PushdownError("which revisions are the newest is told by looking at all of them (latest_by)")
+    if contract.attempts is not None and reader.role == "source":
+        raise PushdownError("what was rejected is told from what was accepted row by row (attempts)")
     processed = clock.processed if clock is not None and reader.has_processed else None
     limits = contract.timeliness
     return Question(

@@ -11,7 +11,7 @@ import datetime as dt
 import html
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from integrity.contracts import Assertion, Contract
 from integrity.errors import IntegrityError
+from integrity.examinations import Held
 from integrity.spool import Log
 from integrity.totals import BATCH, scale_of
 from integrity.verdicts import Verdict
@@ -107,6 +108,9 @@ class Result:
         bound: The probability of an accidental agreement, in words.
         self_test: What was planted and found in this very run, and what that does not prove.
         spec_sha256: Of everything that was in force: contract, mappings, time zones, skips, versions.
+        expectations: What became of each expectation of the contract's ``validity``, on each side that it was asked of.
+        attempts: Where the source records attempts: ``attempted`` = ``accepted`` + ``rejected`` + ``excluded``, and
+            ``rejected_by_reason``.
     """
 
     contract: Contract
@@ -128,6 +132,10 @@ class Result:
     _batches: pl.DataFrame
     _breaks: Log
     ladder: tuple[Reached, ...] = ()
+    expectations: tuple[Held, ...] = ()
+    attempts: Mapping[str, Any] = field(default_factory=dict)
+    _warnings: Log = field(default_factory=Log)
+    _review: Log = field(default_factory=Log)
 
     # --- frames
     # ----------------------------------------------------------------------------------------------------------
@@ -155,6 +163,28 @@ class Result:
         order = ["batch_start", "kind", *self.contract.identity, "break_id"]
         return frame.sort(order, nulls_last=True).to_pandas(types_mapper=_pandas_types)
 
+    @property
+    def warnings(self) -> pd.DataFrame:
+        """The items that break an expectation which only warns or informs: as :attr:`breaks`, its severity the kind.
+
+        They change no verdict, and are no breaks.
+        """
+        frames = [_public(frame) for frame in self._warnings.frames()]
+        return (pl.concat(frames) if frames else self._empty()).to_pandas(types_mapper=_pandas_types)
+
+    @property
+    def access_review(self) -> pd.DataFrame:
+        """The grants that a review of access should look at, a pandas row a grant.
+
+        Columns: ``remark`` (not used in this run, its actor has left, the same grant again, contradictory), ``actor``,
+        ``object``, ``from``, ``until``, ``revoked``, ``departed``, ``recorded`` (UTC), ``approver``, and ``items``: how
+        many items of this run it covers.
+        """
+        import pandas as pd
+
+        frames = list(self._review.frames())
+        return pl.concat(frames).to_pandas(types_mapper=_pandas_types) if frames else pd.DataFrame()
+
     def iter_breaks(self) -> Iterator[pa.RecordBatch]:
         """Yield the breaks as Arrow, in bounded memory, however many."""
         for frame in self._frames():
@@ -178,11 +208,14 @@ class Result:
             empty = False
             yield _public(frame)
         if empty:
-            identity = dict.fromkeys(self.contract.identity, pl.String)
-            texts = dict.fromkeys(("differing", "source_values", "destination_values"), pl.String)
-            times = {"event_time": pl.Int64, "processed_time": pl.Int64, "latency": pl.Int64, "reason": pl.String}
-            schema = {"break_id": pl.String, BATCH: pl.Int64, "kind": pl.String, **identity, **texts, **times}
-            yield _public(pl.DataFrame(schema=schema))
+            yield self._empty()
+
+    def _empty(self) -> pl.DataFrame:
+        identity = dict.fromkeys(self.contract.identity, pl.String)
+        texts = dict.fromkeys(("differing", "source_values", "destination_values"), pl.String)
+        times = {"event_time": pl.Int64, "processed_time": pl.Int64, "latency": pl.Int64, "reason": pl.String}
+        schema = {"break_id": pl.String, BATCH: pl.Int64, "kind": pl.String, **identity, **texts, **times}
+        return _public(pl.DataFrame(schema=schema))
 
     # --- verdicts
     # --------------------------------------------------------------------------------------------------------
@@ -232,7 +265,7 @@ class Result:
             lines.append("  " + self.travelled())
         kinds = {
             k: self.totals[k]
-            for k in ("invalid", "late", "skewed", "moved", "excluded", "superseded")
+            for k in ("invalid", "late", "skewed", "unauthorized", "moved", "excluded", "superseded")
             if self.totals[k]
         }
         if kinds:
@@ -359,6 +392,8 @@ class Result:
             },
             "skips": {assertion.value: reason for assertion, reason in self.skips.items()},
             "exclusions": list(self.exclusions),
+            "attempts": dict(self.attempts),
+            "expectations": [asdict(each) for each in self.expectations],
             "versions": self.versions,
             "spec_sha256": self.spec_sha256,
             "strength": self.strength,

@@ -22,7 +22,7 @@ from integrity.sides import Side
 from integrity.spool import KEY, Sieve
 from integrity.totals import BATCH
 
-__all__ = ["ANNOUNCED", "CONTENT", "DEFECTS", "DETAIL", "EVENT", "RUNG", "VIA", "Chunk", "Slice"]
+__all__ = ["ANNOUNCED", "CHANGED", "CONTENT", "DEFECTS", "DETAIL", "EVENT", "REJECTED", "RUNG", "VIA", "Chunk", "Slice"]
 
 #: Prefix of the content columns' canonical values.
 CONTENT = "__c."
@@ -37,6 +37,10 @@ DEFECTS = "__defects"
 VIA = "__via"
 #: Since when an item of this identity is on its way; such a row is no item.
 ANNOUNCED = "__announced"
+#: What the destination says of who changed a row, of what, and when.
+CHANGED = ("__by", "__of", "__when")
+#: How what the source itself turned away is called among what is left out, before its reason.
+REJECTED = "rejected: "
 _MOMENT = Column(type=ColumnType.TIMESTAMP)
 
 
@@ -90,23 +94,29 @@ class Chunk:
         return len(next(iter(self.arrays.values())))
 
     def frame(self, wanted: Slice, excluded: Callable[[str, pl.DataFrame], None] | None) -> pl.DataFrame | None:
+        return self.whole(wanted) if self._narrowed(wanted, excluded) else None
+
+    def _narrowed(self, wanted: Slice, excluded: Callable[[str, pl.DataFrame], None] | None) -> bool:
+        """Keep the rows that a pass is about, less what the contract leaves out; tell whether any is left."""
         if wanted.bounded:
             self._bound()
         if wanted.keys is not None:
             self.keep(wanted.keys.holds(self._key()))
         if wanted.batches is not None and self.height:
-            placed = self._placed().with_row_index("__row")
+            placed = self.placed().with_row_index("__row")
             mine = placed.join(wanted.batches, on=self.side.batch_columns, how="semi", nulls_equal=True)["__row"]
             self.keep(pl.Series([False]).new_from_index(0, self.height).scatter(mine, True))
         if self.height:
             self._exclude(excluded)
-        return self.whole(wanted) if self.height else None
+        if self.height:
+            self._reject(excluded)
+        return self.height > 0
 
     def whole(self, wanted: Slice) -> pl.DataFrame:
         """The frame of all rows that are left."""
         contract = self.side.contract
         series = [self.values(name).text.alias(name) for name in contract.identity]
-        series += self._placed().get_columns()[len(contract.partition) :]
+        series += self.placed().get_columns()[len(contract.partition) :]
         series += [self._key().alias(KEY), *self._fingerprint(), *self._times(), self._invalid(), self._unproven()]
         series += [self.values(name).text.alias(f"__a.{name}") for name in contract.amounts]
         if contract.latest_by is not None:
@@ -130,7 +140,28 @@ class Chunk:
             series.append((_nothing(self.height).cast(pl.Int64) if moments is None else moments).alias(ANNOUNCED))
             details = [column.detail for column in contract.content.values() if column.detail is not None]
             series += [self.values(name).text.alias(DETAIL + name) for name in dict.fromkeys(details)]
+            series += self._changed()
         return pl.DataFrame(series)
+
+    def _changed(self) -> list[pl.Series]:
+        """Who changed each row, of what and when, where the contract wants changes to be approved."""
+        corrections = self.side.contract.corrections
+        if corrections is None or self.side.role == "source":
+            return []
+        by, of, when = CHANGED
+        if corrections.at is not None:
+            moment = self.values(corrections.at).instants
+        else:
+            clock = self.side.contract.clock
+            assert clock is not None
+            assert clock.processed is not None
+            told = clock.processed.name in self.types
+            moment = self.values(clock.processed.name).instants if told else None
+        return [
+            self.values(corrections.actor).text.alias(by),
+            self.values(corrections.object).text.alias(of),
+            (_nothing(self.height).cast(pl.Int64) if moment is None else moment).alias(when),
+        ]
 
     # --- which batch -------------------------------------------------------------------------------------------------
 
@@ -154,7 +185,8 @@ class Chunk:
         if until is not None:
             self.keep((event < until).fill_null(True))
 
-    def _placed(self) -> pl.DataFrame:
+    def placed(self) -> pl.DataFrame:
+        """The batch of each row: the partition, and the start of its window."""
         contract = self.side.contract
         event = self._event()
         if contract.window is not None:
@@ -171,10 +203,25 @@ class Chunk:
                 out &= self._is_one_of(name, allowed)
             if out.any():
                 if excluded is not None:
-                    excluded(exclusion.name, self._placed().with_columns(self._event().alias("__event")).filter(out))
+                    excluded(exclusion.name, self.placed().with_columns(self._event().alias("__event")).filter(out))
                 self.keep(~out)
             if not self.height:
                 return
+
+    def _reject(self, excluded: Callable[[str, pl.DataFrame], None] | None) -> None:
+        """Leave out the attempts that the source itself turned away, by reason."""
+        attempts = self.side.contract.attempts
+        if attempts is None or self.side.role != "source":
+            return
+        out = self._is_one_of(attempts.outcome, attempts.rejected)
+        if not out.any():
+            return
+        if excluded is not None:
+            why = self.values(attempts.reason or attempts.outcome).text.fill_null("no reason given")
+            placed = self.placed().with_columns(self._event().alias("__event"), why.alias("__why")).filter(out)
+            for (reason,), rows in placed.group_by("__why"):
+                excluded(f"{REJECTED}{reason}", rows.drop("__why"))
+        self.keep(~out)
 
     def _is_one_of(self, name: str, allowed: Sequence[object]) -> pl.Series:
         wanted = pl.Series(self.side.allowed(name, allowed), dtype=pl.String)
@@ -238,6 +285,9 @@ class Chunk:
             say(self.values(event.name).text.is_null(), f"no {event.name}")
             if not self.side.timely:  # else it is said as a skewed clock
                 say(self._future(), f"{event.name} is from the future")
+        if (attempts := contract.attempts) is not None and self.side.role == "source":
+            known = self._is_one_of(attempts.outcome, attempts.accepted)  # what was rejected is gone by now
+            say(~known, f"its {attempts.outcome} is neither accepted nor rejected")
         if (said := self._defects()) is not None:
             flags.append(said.alias(f"f{len(flags)}"))
             reasons.append(pl.col(flags[-1].name))

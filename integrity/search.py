@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 
 from integrity.breaks import COUNTED, Case, is_open, wide
+from integrity.charges import Charges, charged
 from integrity.items import Reader
 from integrity.matching import match, suspects
 from integrity.outcomes import Outcomes
@@ -89,6 +90,7 @@ class Search:
         measured: What the first pass over both sides found.
         breaks: Where breaks go.
         progress: Hears what is being done.
+        charges: What was said of rows of either side before.
     """
 
     source: Reader
@@ -99,6 +101,7 @@ class Search:
     measured: tuple[Measured, Measured]
     breaks: Log
     progress: Progress
+    charges: Charges
 
     def quickly(self) -> Found | None:
         """Search by the leading bits of the identity hash; ``None`` where too many differ, or the data moved."""
@@ -115,6 +118,7 @@ class Search:
             for part in side.remarks.parts():
                 mine = part.join(self.chosen, on=self.case.batch_columns, how="semi", nulls_equal=True)
                 sieve.add(mine[KEY])
+        sieve.merge(self.charges.keys(self.chosen, self.case.batch_columns))
         seen, matched = self._tallies(), self._tallies()
         breaks = Log()
         spools = [side.identities for side in self.measured]
@@ -175,6 +179,7 @@ class Search:
             sieve = Sieve()
             for source, destination in together(here, there):
                 sieve.add(suspects(source, destination, case, self.outcomes.accepted))
+            sieve.merge(self.charges.keys(self.chosen, keys))
             counts = []
             for pair in together(here, there):
                 source, destination = (side.filter(~sieve.holds(side[KEY])) for side in pair)
@@ -235,7 +240,8 @@ class Search:
                 self.progress,
             )
             self.progress.step("matching them")
-            counts = [self._sift(pair, tallies, (odd_here, odd_there), seen) for pair in together(here, there)]
+            every = together(here, there, *self.charges.sides)
+            counts = [self._sift(part[:2], part[2:], tallies, (odd_here, odd_there), seen) for part in every]
             for source, destination, ended in together(odd_here, odd_there, self.outcomes.spool):
                 if source.height or destination.height:  # else: outcomes of items that neither side holds
                     part, found = match(source, destination, ended.drop(KEY), self.case, tallies)
@@ -244,10 +250,15 @@ class Search:
         return counts
 
     def _sift(
-        self, pair: tuple[pl.DataFrame, ...], tallies: _Tallies, odd: tuple[Spool, Spool], seen: _Tallies | None
+        self,
+        pair: tuple[pl.DataFrame, ...],
+        said: tuple[pl.DataFrame, ...],
+        tallies: _Tallies,
+        odd: tuple[Spool, Spool],
+        seen: _Tallies | None,
     ) -> pl.DataFrame:
         """Settle the rows of which nothing has to be said, and lay the odd ones aside."""
-        source, destination = (self._scoped(side) for side in pair)
+        source, destination = (self._scoped(charged(side, of)) for side, of in zip(pair, said, strict=True))
         for tally, side in zip(seen or (), (source, destination), strict=bool(seen)):
             _count(side.filter("__scope"), tally)
         keys = suspects(source, destination, self.case, self.outcomes.accepted).implode()

@@ -21,8 +21,10 @@ import pyarrow as pa
 from integrity.breaks import Case
 from integrity.columns import Column, ColumnType
 from integrity.comparison import compare
-from integrity.contracts import Contract
+from integrity.contracts import Contract, Expected
 from integrity.errors import SelfTestError
+from integrity.examinations import Examinations
+from integrity.grants import Permits, permits
 from integrity.items import Reader
 from integrity.outcomes import Outcomes
 from integrity.remote import question_of
@@ -57,7 +59,7 @@ class _Shadow:
             yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
 
 
-def run_self_test(case: Case, real: Sequence[Reader | ControlTotals]) -> str:
+def run_self_test(case: Case, real: Sequence[Reader | ControlTotals], examined: Examinations) -> str:
     """Plant, compare, and check.
 
     What a database totals itself, it totals here too: the planted rows are sent to it, as part of a statement.
@@ -66,6 +68,7 @@ def run_self_test(case: Case, real: Sequence[Reader | ControlTotals]) -> str:
         case: The run's own.
         real: Both sides. The rows of the destination, which has every column, are the shadow's filling, unless a
             database totals them.
+        examined: Who looks at the rows of the run: grants and expectations are planted if any are asked for.
 
     Returns:
         What was planted and found, in one sentence.
@@ -75,7 +78,7 @@ def run_self_test(case: Case, real: Sequence[Reader | ControlTotals]) -> str:
     """
     readers = [side for side in real if isinstance(side, Reader)]
     # Where a side lacks the evidence, nothing of it can be found, and the run says so.
-    planted = _Plants(case, frozenset(name for side in readers for name in side.absent))
+    planted = _Plants(case, frozenset(name for side in readers for name in side.absent), examined)
     there = any(reader.pushed is not None for reader in readers)
     filled = readers[1] if len(readers) == 2 and not there else None
     filling = _sample(filled) if filled is not None else []
@@ -93,8 +96,9 @@ def run_self_test(case: Case, real: Sequence[Reader | ControlTotals]) -> str:
     ours, lead = set(planted.tokens), planted.lead
     for way in WAYS:  # the run itself may take either
         found = Log()
-        with Outcomes(case.contract, None) as none:
-            compare(sides[0], sides[1], none, case, found, Quiet(), ways=(way, WAYS[-1]))
+        looks = _looks(sides[0], planted, case)
+        with Outcomes(case.contract, None) as none, looks.charges() as charges:
+            compare(sides[0], sides[1], none, case, found, Quiet(), charges, ways=(way, WAYS[-1]))
         rows = [row for frame in found.frames() for row in frame.select(lead, "kind").to_dicts()]
         kinds = {(row[lead], row["kind"]) for row in rows if row[lead] in ours}
         if kinds != planted.expected:
@@ -109,6 +113,29 @@ def run_self_test(case: Case, real: Sequence[Reader | ControlTotals]) -> str:
     shadow = sum(batch.num_rows for batch in filling)
     where = "by way of the database" if there else f"in a shadow copy of {shadow} items"
     return f"planted and found {', '.join(names)} {where}; {_LIMITS}"
+
+
+def _looks(source: Reader | ControlTotals, planted: _Plants, case: Case) -> Examinations:
+    """Who looks at the planted rows: for grants that were planted with them, and by an expectation that one breaks."""
+    looks = Examinations(case)
+    if not isinstance(source, Reader) or source.pushed is not None:
+        return looks
+    if planted.grants is not None:
+        names = dict(zip(planted.grants.schema.names, planted.grants.schema.names, strict=True))
+        store = _Shadow("self-test", "self-test", (planted.grants,))
+        looks.permits = permits(source, case, store, names, None)
+    if planted.unexpected is not None:
+        from integrity.validity.asked import asked
+        from integrity.validity.examine import Examiner
+
+        expected = Expected(
+            type="expect_column_values_to_not_be_in_set",
+            kwargs={"column": planted.lead, "value_set": [planted.unexpected]},
+            side="source",
+        )
+        promise = case.contract.model_copy(update={"validity": (expected,)})
+        looks.examiners["source"] = Examiner(source, asked(promise, "source", list(source.needed)), case)
+    return looks
 
 
 def _sent(real: Reader, rows: pa.RecordBatch) -> Reader:
@@ -139,8 +166,11 @@ def _sample(reader: Reader) -> list[pa.RecordBatch]:
 class _Plants:
     """Made-up items in a window of their own, and what was done to each."""
 
-    def __init__(self, case: Case, absent: frozenset[str]) -> None:
+    def __init__(self, case: Case, absent: frozenset[str], examined: Examinations) -> None:
         contract = case.contract
+        #: Who may do what is planted, but for one item; and the token of an item that is not as expected.
+        self.grants: pa.RecordBatch | None = None
+        self.unexpected: str | int | None = None
         self._contract = contract
         #: The identity column that tells planted items apart, by a value that nothing real has.
         self.lead = _lead(contract)
@@ -162,8 +192,24 @@ class _Plants:
             ago = case.as_of - contract.grace - 2 * contract.window.every - late
             start = contract.window.start_of(ago - contract.window.every)
             self._event = moment(start)
-        self._names = [*self._columns, *sorted({n for e in contract.exclude for n in e.where} - set(self._columns))]
+        others = {n for e in contract.exclude for n in e.where}
+        if contract.authorization is not None:
+            others.update(contract.authorization.columns)
+        if contract.attempts is not None:
+            others.update(
+                {contract.attempts.outcome, *([contract.attempts.reason] if contract.attempts.reason else [])}
+            )
+        if contract.corrections is not None:
+            others.update({contract.corrections.actor, contract.corrections.object})
+            others.update({contract.corrections.at} if contract.corrections.at else ())
+        self._names = [*self._columns, *sorted(others - set(self._columns))]
         self._plant(case, absent)
+        if examined.examiners and contract.identity[self.lead].type in (ColumnType.TEXT, ColumnType.INTEGER):
+            self._add("invalid", 1, 1)
+            whole = contract.identity[self.lead].type is ColumnType.INTEGER
+            self.unexpected = int(self.tokens[-1]) if whole else self.tokens[-1]
+        if examined.permits is not None:
+            self._grant(examined.permits)
 
     def _plant(self, case: Case, absent: frozenset[str]) -> None:
         self._add("fine", 1, 1)
@@ -188,6 +234,37 @@ class _Plants:
             self._add("skewed", 1, 1)
             self.destination[-1][clock.processed.name] = self._event - second
 
+    def _grant(self, real: Permits) -> None:
+        """Plant an item without a grant among others that have theirs."""
+        promise = self._contract.authorization
+        assert promise is not None
+        if not (promise.grants.begins and promise.grants.ends):
+            return  # of the past such grants prove nothing, so nothing could be found
+        for row in self.source:
+            row.setdefault(promise.actor, "self-test")
+            row.setdefault(promise.object, "self-test")
+            if promise.approver is not None:
+                row[promise.approver] = "self-test, four eyes"
+        held = {(str(row[promise.actor]), str(row[promise.object])) for row in self.source}
+        self._add("unauthorized", 1, 1)
+        row = self.source[-1]
+        for column in (promise.actor, promise.object):
+            if column == self.lead:
+                continue
+            declared = self._columns.get(column, Column(type=ColumnType.TEXT))
+            for side in (self.source, self.destination):
+                side[-1][column] = _value(declared, "other", 2)
+        if promise.approver is not None:
+            row[promise.approver] = "self-test, four eyes"
+        pair = str(row[promise.actor]), str(row[promise.object])
+        if pair in held or real.exempts(row):
+            self.expected.discard((self.tokens[-1], "unauthorized"))
+        named = promise.grants
+        rows = [{named.actor: actor, named.object: thing} for actor, thing in sorted(held)]
+        names = dict.fromkeys([named.actor, named.object, *named.times.values(), named.approver or named.actor])
+        arrays: list[pa.Array[Any]] = [pa.array([each.get(name) for each in rows], pa.string()) for name in names]
+        self.grants = pa.RecordBatch.from_arrays(arrays, names=list(names))
+
     def _add(self, kind: str, here: int, there: int) -> None:
         token = str(_value(self._contract.identity[self.lead], secrets.token_hex(8), secrets.randbits(62)))
         row: dict[str, Any] = {}
@@ -198,6 +275,8 @@ class _Plants:
             if time is not None:
                 row[time.name] = self._event
         row[self.lead] = token
+        if self._contract.attempts is not None:
+            row[self._contract.attempts.outcome] = self._contract.attempts.accepted[0]
         self.tokens.append(token)
         if kind != "fine":
             self.expected.add((token, kind))

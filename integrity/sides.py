@@ -89,8 +89,7 @@ class Side:
         clocks = (clock.event, clock.processed) if clock else ()
         times = {column.name for column in (*clocks, self.contract.changes) if column is not None}
         wheres = {name for exclusion in self.contract.exclude for name in exclusion.where}
-        others = set(self._described)
-        return set(self.contract.columns) | times | wheres | others
+        return set(self.contract.columns) | times | wheres | set(self._described) | self.contract.besides
 
     @cached_property
     def _described(self) -> list[str]:
@@ -105,6 +104,7 @@ class Side:
         may_lack = [name for name, column in self.contract.content.items() if column.evidence or column.optional]
         if self.contract.changed is not None:
             may_lack.append(self.contract.changed.name)
+        may_lack += self.changing  # without them no change is approved
         held = set(self.store.columns())
         return frozenset(name for name in [*may_lack, *self._described] if self.theirs(name) not in held)
 
@@ -134,6 +134,17 @@ class Side:
         return self.store.announced if announces else None  # type: ignore[attr-defined]
 
     @cached_property
+    def changing(self) -> dict[str, Column]:
+        """The columns by which the destination says who changed a row, of what, and when."""
+        corrections = self.contract.corrections
+        if corrections is None or self.role == "source":
+            return {}
+        columns = {corrections.actor: _TEXT, corrections.object: _TEXT}
+        if corrections.at is not None:
+            columns[corrections.at] = Column(type=ColumnType.TIMESTAMP)
+        return {name: column for name, column in columns.items() if name not in self.contract.columns}
+
+    @cached_property
     def needed(self) -> dict[str, Column]:
         """Every column that this side must have, as ours, with its type."""
         columns = dict(self.contract.columns)
@@ -152,6 +163,12 @@ class Side:
         for exclusion in self.exclusions:
             for name in exclusion.where:
                 columns.setdefault(name, _TEXT)
+        if (attempts := self.contract.attempts) is not None and self.role == "source":
+            for named in (attempts.outcome, attempts.reason):
+                if named is not None:
+                    columns.setdefault(named, _TEXT)
+        for name, column in self.changing.items():
+            columns.setdefault(name, column)
         for name in self._described:
             columns.setdefault(name, _TEXT)
         return columns

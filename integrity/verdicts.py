@@ -48,7 +48,8 @@ def judge_batches(
     """Add the ratios, a verdict for each assertion, and ``verdict``.
 
     Args:
-        batches: As :class:`integrity.comparison.Compared` has them.
+        batches: As :class:`integrity.comparison.Compared` has them; and ``violated``, whether an expectation does not
+            hold of a batch as a whole, and ``unjudged``, of how many items nobody knows whether they were authorized.
         contract: What was promised.
         skips: Assertions left out on purpose.
         absent: Promises that nothing here can check yet: never better than ``unverified``.
@@ -64,7 +65,7 @@ def judge_batches(
         Assertion.ACCURACY: _accuracy(contract),
         Assertion.VALIDITY: _validity(),
         Assertion.TIMELINESS: _timeliness(contract, judged),
-        Assertion.AUTHORIZATION: pl.lit("unverified"),
+        Assertion.AUTHORIZATION: _authorization(),
     }
     columns = []
     for assertion, rule in rules.items():
@@ -160,12 +161,26 @@ def _accuracy(contract: Contract) -> pl.Expr:
 def _validity() -> pl.Expr:
     nothing = (pl.col("source_records") == 0) & (pl.col("destination_records") == pl.col("moved_in"))
     return (
-        pl.when((pl.col("invalid") > 0) | (pl.col("extra") > 0))
+        pl.when((pl.col("invalid") > 0) | (pl.col("extra") > 0) | pl.col("violated"))
         .then(pl.lit("fail"))
         .when(~pl.col("located") | pl.col("repeats_unknown"))
         .then(pl.lit("unverified"))
         .when(nothing)
         .then(pl.lit(None, pl.String))
+        .otherwise(pl.lit("pass"))
+    )
+
+
+def _authorization() -> pl.Expr:
+    return (
+        pl.when(pl.col("unauthorized") > 0)
+        .then(pl.lit("fail"))
+        .when(pl.col("source_records") == 0)
+        .then(pl.lit(None, pl.String))
+        .when(pl.col("unjudged") > 0)
+        .then(pl.lit("unverified"))
+        .when(pl.col("pending") > 0)
+        .then(pl.lit("pending"))
         .otherwise(pl.lit("pass"))
     )
 
