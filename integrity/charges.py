@@ -2,7 +2,8 @@
 
 Expectations and grants are asked of one side at a time, in passes of their own. What they find has to reach the rows
 when these are matched, read anew by then. A row is known again by its fingerprint, its times and what was said of it
-already; of rows that are alike in all this, it does not matter which is meant.
+already. Of rows that are alike in all this it does not matter which is meant, but two of them must not become one: so
+each is marked by what was looked at besides.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ from typing import Protocol, Self
 
 import polars as pl
 
+from integrity import canonical
+from integrity.columns import Column, ColumnType
 from integrity.items import Reader
 from integrity.rows import Chunk
 from integrity.spool import KEY, Sieve, Spool
 
-__all__ = ["UNAUTHORIZED", "Charges", "Examination", "charged", "with_charged"]
+__all__ = ["MARK", "UNAUTHORIZED", "Charges", "Examination", "charged", "with_charged"]
 
 #: Why nobody had the right to make an item.
 UNAUTHORIZED = "__unauthorized"
+#: What tells apart rows that are alike in everything that is compared.
+MARK = "__mark"
 _WHY, _KIND, _ORIGIN, _NTH = "__why", "__kind", "__origin", "__nth"
 _ROW = [KEY, "__w0", "__w1", "__event", "__processed", "__changed", "__invalid"]
 
@@ -75,11 +80,13 @@ class Charges:
         for each in examinations:
             each.begin()
 
-        def listener(chunk: Chunk, frame: pl.DataFrame) -> None:
-            for each in examinations:
-                each.hear(chunk, frame)
-
         besides = tuple(dict.fromkeys(name for each in examinations for name in each.besides))
+
+        def listener(chunk: Chunk, frame: pl.DataFrame) -> None:
+            marked = frame.with_columns(_mark(chunk, besides))
+            for each in examinations:
+                each.hear(chunk, marked)
+
         return replace(reader, besides=besides, listener=listener)
 
     def conclude(self, reader: Reader) -> None:
@@ -109,6 +116,14 @@ class Charges:
             for part in spool.parts():
                 sieve.add(part.join(batches, on=on, how="semi", nulls_equal=True)[KEY])
         return sieve
+
+
+def _mark(chunk: Chunk, besides: Sequence[str]) -> pl.Series:
+    """Tell rows apart by what is looked at and not compared."""
+    if not besides:
+        return pl.Series(MARK, [0], pl.UInt64).new_from_index(0, chunk.height)
+    texts = [canonical.read(chunk.arrays[name], Column(type=ColumnType.TEXT)).text.alias(name) for name in besides]
+    return pl.DataFrame(texts).select(pl.struct(pl.all()).hash(seed=0).alias(MARK)).to_series()
 
 
 def charged(rows: pl.DataFrame, charges: pl.DataFrame) -> pl.DataFrame:
@@ -144,15 +159,19 @@ def with_charged(rows: pl.DataFrame, charges: pl.DataFrame) -> pl.DataFrame:
 
 def _folded(charges: pl.DataFrame) -> pl.DataFrame:
     """One line a row: what every look found of it."""
-    seen = charges.with_columns(pl.int_range(pl.len()).over([*_ROW, _ORIGIN]).alias(_NTH)).sort(
-        _ORIGIN, maintain_order=True
-    )
+    one = [*_ROW, MARK, _NTH]
+    seen = charges.with_columns(pl.int_range(pl.len()).over([*_ROW, MARK, _ORIGIN]).alias(_NTH))
     invalid, unauthorized = (pl.col(_WHY).filter(pl.col(_KIND) == kind) for kind in ("invalid", "unauthorized"))
-    return seen.group_by([*_ROW, _NTH], maintain_order=True).agg(
-        pl.exclude(*_ROW, _NTH, _WHY, _KIND, _ORIGIN).first(),
-        invalid.str.join("; ").replace("", None).alias(_WHY),
-        unauthorized.first().alias(UNAUTHORIZED),
+    folded = (
+        seen.sort(_ORIGIN, maintain_order=True)
+        .group_by(one, maintain_order=True)
+        .agg(
+            pl.exclude(*one, _WHY, _KIND, _ORIGIN).first(),
+            invalid.str.join("; ").replace("", None).alias(_WHY),
+            unauthorized.first().alias(UNAUTHORIZED),
+        )
     )
+    return folded.drop(MARK).with_columns(pl.int_range(pl.len()).over(_ROW).alias(_NTH))
 
 
 def _numbered(rows: pl.DataFrame) -> pl.DataFrame:

@@ -16,11 +16,12 @@ import pyarrow as pa
 from integrity import canonical
 from integrity.authorization import Judged, Rules, judge, remarks
 from integrity.breaks import Case
+from integrity.charges import MARK
 from integrity.columns import Column, ColumnType
 from integrity.contracts import Contract, Grants
 from integrity.errors import StoreError, did_you_mean
 from integrity.items import Reader
-from integrity.passes import judged_now, newest, timed
+from integrity.passes import answerable, asked_of, timed
 from integrity.rows import Chunk, Slice
 from integrity.spool import KEY, Log, Spool, together
 from integrity.stores.base import Store
@@ -29,7 +30,7 @@ __all__ = ["Approvals", "Granted", "Permits", "granted", "permits"]
 
 _TEXT, _TIME = Column(type=ColumnType.TEXT), Column(type=ColumnType.TIMESTAMP)
 _TIMES = ("from", "until", "revoked", "departed", "recorded")
-_ROW, _GRANT = "__row", "__grant"
+_ROW, _GRANT, _EXEMPT = "__row", "__grant", "__exempt"
 _SCHEMA = {
     KEY: pl.UInt64, _GRANT: pl.Int64, "actor": pl.String, "object": pl.String,
     **dict.fromkeys(_TIMES, pl.Int64), "approver": pl.String,
@@ -142,7 +143,7 @@ class Permits:
         assert reader.contract.authorization is not None
         self._reader, self._case, self.grants = reader, case, grants
         self._promise = reader.contract.authorization
-        self._columns = timed(reader, reader.blank(Slice())).columns
+        self._columns = [*timed(reader, reader.blank(Slice())).columns, MARK]
         #: What somebody should look at in a review of access: grants and a remark; ``items`` is how often one was used.
         self.review = Log()
         self.begin()
@@ -155,7 +156,8 @@ class Permits:
     def begin(self) -> None:
         """Forget everything."""
         self._waiting = Spool()
-        self._waiting.add(self._rows(self._reader.blank(Slice()), None))
+        blank = self._reader.blank(Slice()).with_columns(pl.lit(0, pl.UInt64).alias(MARK))
+        self._waiting.add(self._rows(blank, None))
         self._found = Log()
         #: How many items needed no grant, by the reason.
         self.exempt: dict[str, int] = {exemption.reason: 0 for exemption in self._promise.exempt}
@@ -168,7 +170,7 @@ class Permits:
 
     def hear(self, chunk: Chunk, frame: pl.DataFrame) -> None:
         """Lay the items of a chunk aside, but for those that need no grant."""
-        rows = self._rows(frame, chunk).filter(judged_now(self._reader, frame, self._case))
+        rows = self._rows(frame, chunk)
         if not rows.height:
             return
         for exemption in self._promise.exempt:
@@ -178,19 +180,22 @@ class Permits:
                 )
                 for name, values in exemption.where.items()
             )
-            left = rows.filter(~free)
-            self.exempt[exemption.reason] += rows.height - left.height
-            rows = left
+            rows = rows.with_columns(
+                pl.when(pl.col(_EXEMPT).is_null() & free)
+                .then(pl.lit(exemption.reason))
+                .otherwise(_EXEMPT)
+                .alias(_EXEMPT)
+            )
         self._waiting.add(rows)
 
     def _rows(self, frame: pl.DataFrame, chunk: Chunk | None) -> pl.DataFrame:
-        rows = timed(self._reader, frame).select(self._columns)
+        rows, mine = asked_of(self._reader, frame, self._case)
         own = {"actor": self._promise.actor, "object": self._promise.object}
         if self._promise.approver is not None:
             own["approver"] = self._promise.approver
         own |= {f"x.{name}": name for exemption in self._promise.exempt for name in exemption.where}
-        told = [self._text(chunk, name).alias(f"__{role}") for role, name in own.items()]
-        hashed = rows.with_columns(pl.col(KEY).alias("__home"), *told)
+        told = [self._text(chunk, name).filter(mine).alias(f"__{role}") for role, name in own.items()]
+        hashed = rows.with_columns(pl.col(KEY).alias("__home"), pl.lit(None, pl.String).alias(_EXEMPT), *told)
         return hashed.with_columns(_key("__actor"))
 
     def _text(self, chunk: Chunk | None, name: str) -> pl.Series:
@@ -217,19 +222,22 @@ class Permits:
 
     def finish(self) -> None:
         """Bring items and grants together, actor by actor."""
-        contract = self._reader.contract
         self.review = Log()
         self.review.add(_listed(pl.DataFrame(schema={**_SCHEMA, "items": pl.Int64, "remark": pl.String})))
         for items, grants in together(self._waiting, self.grants.spool):
-            if contract.latest_by is not None and items.height:
-                items = items.filter(newest(contract.columns.get(contract.latest_by), items, ["__identity"]))
-            items = items.with_row_index(_ROW)
+            items = self._obliged(answerable(self._reader, items)).with_row_index(_ROW)
             self.judged += items.height
             judged = judge(_items(items), grants.drop(KEY), _rules(self._promise.grants, self._promise.within))
             self._keep(items, judged)
             self._bounds(items)
             self.review.add(self._reviewed(grants, judged))
         self._waiting.clear()
+
+    def _obliged(self, items: pl.DataFrame) -> pl.DataFrame:
+        """The items that need a grant; the others are counted."""
+        for reason, count in items.filter(pl.col(_EXEMPT).is_not_null()).group_by(_EXEMPT).len().iter_rows():
+            self.exempt[reason] += count
+        return items.filter(pl.col(_EXEMPT).is_null())
 
     def _keep(self, items: pl.DataFrame, judged: Judged) -> None:
         told = items.join(judged.items, on=_ROW, how="left", maintain_order="left")

@@ -282,7 +282,7 @@ def _join(s: pl.DataFrame, d: pl.DataFrame, by: list[str], order: list[str]) -> 
     ranked = []
     for side, prefix in ((s, "s."), (d, "d.")):
         own = [prefix + name for name in keys]
-        by_copy = ["s.__copy"] if prefix == "s." else []
+        by_copy = ["s.__copy"] if prefix == "s." else [f"d.{name}" for name in CHANGED if f"d.{name}" in d.columns]
         rows = side.sort([*own, *(prefix + name for name in order), *by_copy], nulls_last=True, maintain_order=True)
         rank = pl.int_range(pl.len()).over(own).alias(f"{prefix}__rank")
         ranked.append(rows.with_columns(rank))

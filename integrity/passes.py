@@ -20,7 +20,7 @@ import polars_hash as plh
 
 from integrity import canonical, remote
 from integrity.breaks import Case, is_open
-from integrity.charges import Charges
+from integrity.charges import MARK, Charges
 from integrity.contracts import Contract
 from integrity.errors import ConnectionLostError, PushdownError, StoreError
 from integrity.items import Reader
@@ -33,10 +33,11 @@ __all__ = [
     "Measured",
     "Sought",
     "again",
+    "answerable",
+    "asked_of",
     "control_totals",
     "fingerprints",
     "inside",
-    "judged_now",
     "look",
     "measure",
     "newest",
@@ -403,14 +404,33 @@ def inside(reader: Reader) -> pl.Expr:
     return _within(reader, pl.col("__event"))
 
 
-def judged_now(reader: Reader, rows: pl.DataFrame, case: Case) -> pl.Series:
-    """Whether each row is an item of a closed batch and of this run, as far as its side tells."""
-    open_ = rows.select(BATCH).unique().with_columns(is_open(case).alias("__open"))
-    placed = rows.join(open_, on=BATCH, how="left", nulls_equal=True, maintain_order="left")
-    mine = ~pl.col("__open") & inside(reader)
-    if ANNOUNCED in rows.columns:  # such a row is no item
-        mine &= pl.col(ANNOUNCED).is_null()
-    return placed.select(mine.alias("mine"))["mine"]
+#: Whether a row is an item within the run's bounds, and of a closed batch: as far as its side tells.
+_WITHIN, _CLOSED = "__within", "__closed"
+
+
+def asked_of(reader: Reader, frame: pl.DataFrame, case: Case) -> tuple[pl.DataFrame, pl.Series]:
+    """Return the rows of a marked frame that may have to be asked about, for :func:`answerable`; and which these are.
+
+    Of a contract with revisions these are all: which of them count is known only when all have been seen.
+    """
+    open_ = frame.select(BATCH).unique().with_columns((~is_open(case)).alias(_CLOSED))
+    placed = frame.join(open_, on=BATCH, how="left", nulls_equal=True, maintain_order="left")
+    within = inside(reader)
+    if ANNOUNCED in frame.columns:  # such a row is no item
+        within &= pl.col(ANNOUNCED).is_null()
+    rows = timed(reader, placed).with_columns(within.alias(_WITHIN))
+    keep = rows.select(pl.lit(reader.contract.latest_by is not None) | (pl.col(_WITHIN) & pl.col(_CLOSED))).to_series()
+    columns = [*timed(reader, reader.blank(Slice())).columns, MARK, _WITHIN, _CLOSED]
+    return rows.filter(keep).select(columns), keep
+
+
+def answerable(reader: Reader, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the items that have to be asked about, of rows of which all of the same identities are there."""
+    contract = reader.contract
+    if contract.latest_by is not None and rows.height:
+        among = ["__identity", _WITHIN] if contract.carried else ["__identity"]
+        rows = rows.filter(newest(contract.columns.get(contract.latest_by), rows, among))
+    return rows.filter(_WITHIN, _CLOSED).drop(_WITHIN, _CLOSED)
 
 
 def _within(reader: Reader, time: pl.Expr) -> pl.Expr:

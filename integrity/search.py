@@ -240,7 +240,8 @@ class Search:
                 self.progress,
             )
             self.progress.step("matching them")
-            every = together(here, there, *self.charges.sides)
+            # Something may be said of identities that are not looked up.
+            every = (part for part in together(here, there, *self.charges.sides) if part[0].height or part[1].height)
             counts = [self._sift(part[:2], part[2:], tallies, (odd_here, odd_there), seen) for part in every]
             for source, destination, ended in together(odd_here, odd_there, self.outcomes.spool):
                 if source.height or destination.height:  # else: outcomes of items that neither side holds

@@ -249,7 +249,8 @@ class _Plants:
         self._add("unauthorized", 1, 1)
         row = self.source[-1]
         for column in (promise.actor, promise.object):
-            if column == self.lead:
+            attempts = self._contract.attempts
+            if column == self.lead or (attempts is not None and column == attempts.outcome):
                 continue
             declared = self._columns.get(column, Column(type=ColumnType.TEXT))
             for side in (self.source, self.destination):

@@ -229,6 +229,7 @@ class Row:
     revision: str | None
     excluded: bool
     raw: Values = field(default_factory=dict)
+    changed_by: tuple[Any, ...] = ()  # who changed a row of the destination, of what, and when
     unauthorized: bool = False
     closes: int | None = None  # when the window of its processing ends, where that is all that is known
     copy: int = 0  # which copy of its identity in the source, in the order of event time, then fingerprint
@@ -400,12 +401,27 @@ class Oracle:
     def _allows(self, where: Any, raw: Values) -> bool:
         return all(raw[name] in values for name, values in where.items())
 
+    def _fixed_at(self, raw: Values, side: str) -> tuple[int | None, bool]:
+        """When a row of the destination was changed, and whether that cannot be read."""
+        promise = self.contract.corrections
+        if promise is None or promise.at is None or side == "source" or raw[promise.at] is None:
+            return None, False
+        text = _timestamp(raw[promise.at], "us", self.zones.get(side))
+        return (None, True) if text is None else (int(text), False)
+
+    def _changed_by(self, raw: Values, side: str, processed: int | None) -> tuple[Any, ...]:
+        promise = self.contract.corrections
+        if promise is None or side == "source":
+            return ()
+        at = processed if promise.at is None else self._fixed_at(raw, side)[0]
+        return raw[promise.actor], raw[promise.object], at
+
     def _approved(self, row: Row | None) -> bool:
         """Whether somebody was allowed to change this row of the destination."""
         promise = self.contract.corrections
         if row is None or promise is None or self.corrections is None:
             return False
-        item = {"actor": row.raw[promise.actor], "object": row.raw[promise.object], "at": row.processed}
+        item = dict(zip(("actor", "object", "at"), row.changed_by, strict=True))
         return expected_of(item, self.corrections, Rules(promise.within)) is None
 
     # --- reading
@@ -484,6 +500,7 @@ class Oracle:
             broken=None in identity
             or (attempts is not None and raw[attempts.outcome] not in attempts.accepted)
             or any(isinstance(value, Unreadable) for value in values.values())
+            or self._fixed_at(raw, side)[1]
             or (tells and event is None)
             # Skewed where timeliness is judged. Where it is skipped, nobody else would say that a clock is wrong.
             or (future and (contract.timeliness is None or "timeliness" in self.skip)),
@@ -495,6 +512,7 @@ class Oracle:
             revision=values.get(contract.latest_by) if contract.latest_by else None,
             excluded=excluded,
             raw=raw,
+            changed_by=self._changed_by(raw, side, processed),
             closes=None if tells or at is None else window_end(window_start(at, contract.window), contract.window),
         )
 
@@ -958,7 +976,7 @@ def _order_of_ending(row: Row) -> tuple[Any, ...]:
 
 
 def _others(row: Row) -> tuple[Any, ...]:
-    return tuple(map(_last, row.stand_ins.values()))
+    return tuple(map(_last, [*row.stand_ins.values(), *row.changed_by]))
 
 
 def _order_of_pairing(row: Row) -> tuple[Any, ...]:

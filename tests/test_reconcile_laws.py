@@ -47,6 +47,8 @@ class Case:
     since: int | None = None
     until: int | None = None
     skip: dict[str, str] = field(default_factory=dict)
+    grants: list[dict[str, Any]] | None = None
+    corrections: list[dict[str, Any]] | None = None
 
     def expected(self) -> Expected:
         return Oracle(
@@ -58,6 +60,8 @@ class Case:
             since=self.since,
             until=self.until,
             skip=self.skip,
+            grants=self.grants,
+            corrections=self.corrections,
         ).expected()
 
     def reconcile(
@@ -76,10 +80,22 @@ class Case:
             until=None if self.until is None else moment(self.until),
             outcomes=outcomes,
             skip=self.skip,
+            grants=granted(self.grants),
+            corrections=granted(self.corrections),
         )
 
     def frame(self, rows: list[dict[str, Any]]) -> pl.DataFrame:
         return pl.DataFrame(rows, schema=self.schema)
+
+
+def granted(rows: list[dict[str, Any]] | None) -> pl.DataFrame | None:
+    """A store of grants, its moments with their zone."""
+    if rows is None:
+        return None
+    times = dict.fromkeys(("from", "until", "revoked", "departed", "recorded"), pl.Int64)
+    texts = dict.fromkeys(("actor", "object", "approver"), pl.String)
+    frame = pl.DataFrame(rows, schema={**texts, **times})
+    return frame.with_columns(pl.col(name).cast(pl.Datetime("us", "UTC")) for name in times)
 
 
 def moment(us: int) -> dt.datetime:
@@ -158,7 +174,7 @@ def assert_balances(result: integrity.Result) -> None:
     assert (frame["source_records"] == source).all()
     assert (frame["destination_records"] == arrived).all()
     kinds = Counter(kind for kind, *_ in breaks_of(result).elements())
-    for kind in ("lost", "corrupt", "duplicate", "extra", "invalid", "late", "skewed"):
+    for kind in ("lost", "corrupt", "duplicate", "extra", "invalid", "late", "skewed", "unauthorized"):
         assert kinds[kind] == result.totals[kind] == frame[kind].sum()
 
 

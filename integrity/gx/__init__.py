@@ -16,8 +16,8 @@ from integrity.gx.expectations import (  # noqa: E402
     ExpectBatchesToReconcile,
     ExpectControlTotalsToMatch,
     ExpectItemsToBeAuthorized,
-    ExpectLatencyToBeWithin,
 )
+from integrity.gx.latency import ExpectLatencyToBeWithin  # noqa: E402
 from integrity.gx.recorded import control_totals  # noqa: E402
 from integrity.gx.results import ExpectPromiseToBeKept, from_result  # noqa: E402
 

@@ -1,8 +1,9 @@
 """Which rows are the batch of an expectation, and which contract does it mean?
 
 A batch of pandas is a frame already. One of a database is what Great Expectations selects there, read anew by ours,
-which lets the database total it and reads one snapshot a pass; or, where nobody else can see it (a database in memory, a
-temporary table, an engine made by hand), through its own connection. It is always read whole.
+which lets the database total it and reads one snapshot a pass; or, where the URL is not all that there is to an engine,
+through its own connections. What one connection alone can see (a database in memory, a temporary table) is copied to
+memory. It is always read whole.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-from great_expectations.execution_engine import ExecutionEngine, PandasExecutionEngine, SqlAlchemyExecutionEngine
+from great_expectations.execution_engine.execution_engine import ExecutionEngine
+from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
+from great_expectations.execution_engine.sqlalchemy_execution_engine import SqlAlchemyExecutionEngine
 
 from integrity.contracts import Contract, contract
 from integrity.errors import IntegrityError, UsageError
@@ -60,7 +64,7 @@ def has_password(store: object) -> bool:
     return isinstance(where, (str, os.PathLike)) and _PASSWORD.search(os.fspath(where)) is not None
 
 
-def batch_of(engine: ExecutionEngine | None, domain: dict[str, Any]) -> Any:
+def batch_of(engine: ExecutionEngine[Any] | None, domain: dict[str, Any]) -> Any:
     """Return the rows of a batch, as :func:`integrity.reconcile` takes a side.
 
     Raises:
@@ -76,21 +80,15 @@ def batch_of(engine: ExecutionEngine | None, domain: dict[str, Any]) -> Any:
 
     records: Any = engine.get_domain_records(domain)
     chosen = sqlalchemy.select(sqlalchemy.text("*")).select_from(records)
-    if not _seen_by_others(engine, records):
-        return _Lent(engine, chosen)
-    store = SqlStore(engine.engine.url.render_as_string(hide_password=False), query=chosen)
-    store.name, store.location = "the batch", _location(engine, chosen)
+    url, location = engine.engine.url, _location(engine, chosen)
+    in_memory = url.get_backend_name() == "sqlite" and "memory" in f"{url.database or ':memory:'} {dict(url.query)}"
+    if in_memory or "gx_temp_" in str(getattr(records, "name", "")):
+        return _copied(_Lent(engine, chosen, location))
+    if not set(engine.config) <= _ORDINARY:
+        return _Lent(engine, chosen, location)
+    store = SqlStore(url.render_as_string(hide_password=False), query=chosen)
+    store.name, store.location = "the batch", location
     return store
-
-
-def _seen_by_others(engine: SqlAlchemyExecutionEngine, records: Any) -> bool:
-    """Whether another connection by the same URL sees the same rows."""
-    url = engine.engine.url
-    in_memory = url.get_backend_name() == "sqlite" and (
-        (url.database or ":memory:") == ":memory:" or "memory" in url.query.values() or "mode=memory" in url.database
-    )
-    temporary = "gx_temp_" in str(getattr(records, "name", ""))
-    return not in_memory and not temporary and set(engine.config) <= _ORDINARY
 
 
 def _location(engine: SqlAlchemyExecutionEngine, chosen: Any) -> str:
@@ -104,11 +102,12 @@ def _location(engine: SqlAlchemyExecutionEngine, chosen: Any) -> str:
 
 
 class _Lent:
-    """A store of what somebody else's engine selects, read through its own connection."""
+    """A store of what somebody else's engine selects, read through its own connections."""
 
-    def __init__(self, engine: SqlAlchemyExecutionEngine, chosen: Any) -> None:
-        self.name = "the batch"
-        self.location = _location(engine, chosen)
+    name = "the batch"
+
+    def __init__(self, engine: SqlAlchemyExecutionEngine, chosen: Any, location: str) -> None:
+        self.location = location
         self._engine = engine
         self._clause = chosen.subquery("items")
 
@@ -138,3 +137,29 @@ class _Lent:
             raise
         except sqlalchemy.exc.SQLAlchemyError as error:
             raise database.problem(error) from None
+
+
+@dataclass(frozen=True)
+class _Copied:
+    """A store of rows that were read once: of which each pass, in any thread, is the same."""
+
+    name: str
+    location: str
+    held: Sequence[str]
+    rows: Sequence[pa.RecordBatch]
+
+    def columns(self) -> Sequence[str]:
+        """Return the names of the columns."""
+        return self.held
+
+    def stream(self, columns: Sequence[str], span: Span | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield every row, whatever the span."""
+        check_columns(columns, self.held, self.name)
+        for batch in self.rows:
+            yield batch.select(list(columns))
+
+
+def _copied(store: _Lent) -> _Copied:
+    """Read what one connection alone can see: both sides of a run are read in threads of their own."""
+    held = store.columns()
+    return _Copied(store.name, store.location, held, list(store.stream(held)))

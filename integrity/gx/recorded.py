@@ -14,12 +14,13 @@ from typing import Any
 
 import polars as pl
 
+from integrity.canonical import ENCODING_VERSION
 from integrity.contracts import Contract
 from integrity.errors import ContractError, StoreError, UsageError, did_you_mean
 from integrity.totals import BATCH, ControlTotals, scale_of
 from integrity.values import micros, moment
 
-__all__ = ["Totals", "control_totals", "recorded", "rows_of"]
+__all__ = ["Totals", "control_totals", "difference", "recorded", "rows_of"]
 
 #: The totals of each batch: by its partition and start, what was counted, all as text or integers.
 Totals = dict[tuple[Any, ...], dict[str, int | str]]
@@ -50,10 +51,11 @@ def control_totals(totals: ControlTotals, contract: Contract) -> dict[str, Any]:
 
     Example:
         >>> import integrity, polars as pl
-        >>> notes = integrity.Contract(name="notes", version=1, identity=["id"], content={"size": "integer"}, amounts=["size"])
+        >>> content = {"size": "integer"}
+        >>> notes = integrity.Contract(name="notes", version=1, identity=["id"], content=content, amounts=["size"])
         >>> measured = integrity.measure(notes, pl.DataFrame({"id": ["1", "2"], "size": [3, 4]}), side="source")
-        >>> control_totals(measured, notes)["batches"]
-        [{'batch_start': None, 'records': 2, 'hash': 'sum128:...', 'amounts': {'size': '7'}}]
+        >>> [(batch["records"], batch["amounts"]) for batch in control_totals(measured, notes)["batches"]]
+        [(2, {'size': '7'})]
     """
     _check_contract(totals.contract_sha256, totals.encoding, contract)
     said: dict[str, Any] = {
@@ -123,11 +125,27 @@ def recorded(given: str | Mapping[str, Any] | Sequence[Any], contract: Contract)
         raise UsageError("recorded totals are a list of batches", _SHAPE)
     found: Totals = {}
     for place, batch in enumerate(given):
-        key, row = _row(batch, f"batch {place + 1} of the recorded totals", contract)
-        if key in found:
-            raise UsageError(f"{_called(key, contract)} is recorded twice", "add both up, or leave one out")
-        found[key] = row
+        which, row = _row(batch, f"batch {place + 1} of the recorded totals", contract)
+        if which in found:
+            raise UsageError(f"{_called(which, contract)} is recorded twice", "add both up, or leave one out")
+        found[which] = row
     return {key: row for key, row in found.items() if row["records"] or _means(row)}
+
+
+def difference(
+    expected: Mapping[str, int | str] | None, found: Mapping[str, int | str] | None, contract: Contract
+) -> dict[str, int | str]:
+    """Return what was recorded of a batch and what was found, where they differ; of either, ``None`` is no item."""
+    if expected is None or found is None:
+        here = expected or found or {}
+        return {"is_in": "the record only" if found is None else "the batch only", "records": here["records"]}
+    told: dict[str, int | str] = {}
+    for name, value in expected.items():
+        if found[name] != value:
+            column = name.removeprefix("amount.")
+            for when, each in (("recorded", value), ("found", found[name])):
+                told[f"{column}_{when}"] = each if column == name else _written(int(each), scale_of(contract, column))
+    return told
 
 
 def _row(batch: object, where: str, contract: Contract) -> tuple[tuple[Any, ...], dict[str, int | str]]:
@@ -154,8 +172,8 @@ def _row(batch: object, where: str, contract: Contract) -> tuple[tuple[Any, ...]
         if name not in contract.amounts:
             raise UsageError(f"contract {contract.name!r} sums no {name!r}", did_you_mean(str(name), contract.amounts))
         row[f"amount.{name}"] = _unscaled(value, scale_of(contract, name), f"the {name} of {where}")
-    key = (*(batch[name] for name in contract.partition), _start(batch.get("batch_start"), where, contract))
-    return key, row
+    partition = (None if batch[name] is None else str(batch[name]) for name in contract.partition)
+    return (*partition, _start(batch.get("batch_start"), where, contract)), row
 
 
 def _start(given: object, where: str, contract: Contract) -> Any:
@@ -193,10 +211,8 @@ def _unscaled(given: object, scale: int, what: str) -> int:
         raise UsageError(f"{what} is no number: {given!r}", "write it in digits") from None
     if not isinstance(exponent, int):
         raise UsageError(f"{what} is no finite number: {given!r}", "write it in digits")
-    number = int("".join(map(str, digits)))
-    whole, rest = (
-        (number * 10 ** (exponent + scale), 0) if exponent + scale >= 0 else divmod(number, 10 ** -(exponent + scale))
-    )
+    number, places = int("".join(map(str, digits))), exponent + scale
+    whole, rest = (number * int(10**places), 0) if places >= 0 else divmod(number, int(10**-places))
     if rest:
         raise UsageError(f"{what} is finer than its scale of {scale}: {given!r}", "record it as it was summed")
     return -whole if sign else whole
@@ -220,8 +236,6 @@ def _called(key: tuple[Any, ...], contract: Contract) -> str:
 
 
 def _check_contract(sha256: object, encoding: object, contract: Contract) -> None:
-    from integrity.canonical import ENCODING_VERSION
-
     if sha256 != contract.sha256:
         raise ContractError(
             f"the recorded totals are of another contract ({str(sha256)[:12]}) than {contract.name!r} "

@@ -20,8 +20,8 @@ from integrity import canonical
 from integrity.breaks import Case
 from integrity.columns import Column, ColumnType
 from integrity.items import Reader, letting_go
-from integrity.passes import judged_now, newest, timed
-from integrity.rows import Chunk, Slice
+from integrity.passes import answerable, asked_of
+from integrity.rows import Chunk
 from integrity.spool import KEY, Log, Spool
 from integrity.stores.base import HeadedStore
 from integrity.validity.asked import Asked, Manner
@@ -119,7 +119,6 @@ class Examiner:
 
     def __init__(self, reader: Reader, questions: Sequence[Asked], case: Case) -> None:
         self._reader, self._case, self._questions = reader, case, list(questions)
-        self._frame = timed(reader, reader.blank(Slice())).columns
         self.begin()
 
     @property
@@ -146,17 +145,16 @@ class Examiner:
         if not (self._single or self._together):
             return
         arrays = columns_of(chunk, _columns(self._single + self._together))
-        mine = judged_now(self._reader, frame, self._case)
-        rows = timed(self._reader, frame).select(self._frame)
+        rows, mine = asked_of(self._reader, frame, self._case)
         if not mine.all():
-            rows, mask = rows.filter(mine), mine.to_arrow()
+            mask = mine.to_arrow()
             arrays = {name: array.filter(mask) for name, array in arrays.items()}
         if not rows.height:
             return
         if self._together:
             self._waiting.add(_spooled(rows, arrays))
-        if self._single:
-            self._pieces.append((arrays, rows))
+        if self._single:  # without revisions, every row that is kept is asked about
+            self._pieces.append((arrays, answerable(self._reader, rows)))
             self._rows += rows.height
             if self._rows >= _ROWS:
                 self._ask_of_rows()
@@ -205,7 +203,6 @@ def _spooled(rows: pl.DataFrame, arrays: dict[str, pa.Array[Any]]) -> pl.DataFra
 
 def _ask_together(reader: Reader, found: Sequence[Found], waiting: Spool) -> None:
     """Ask what needs the newest revisions, all rows of a value, or a whole batch."""
-    contract = reader.contract
     for each in found:
         question = each.question
         match question.manner:
@@ -217,8 +214,7 @@ def _ask_together(reader: Reader, found: Sequence[Found], waiting: Spool) -> Non
                 by = reader.batch_columns if _by_batch(reader, question) else []
         with Spool() as groups:
             for part in waiting.parts():
-                if contract.latest_by is not None:
-                    part = part.filter(newest(contract.columns.get(contract.latest_by), part, ["__identity"]))
+                part = answerable(reader, part)
                 # What belongs together is read together: the parts of a spool are told apart by this column.
                 key = pl.struct(by).hash(seed=0) if by else pl.lit(0, pl.UInt64)
                 if question.manner is Manner.ROWS:
