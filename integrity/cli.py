@@ -28,7 +28,7 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 @click.group(context_settings=_HELP)
 @click.version_option(package_name="processing-integrity", prog_name="integrity")
 def cli() -> None:
-    """Test that what went in came out: complete, unchanged, once, and on time."""
+    """Test that what went in came out: complete, unchanged, once, on time, and by whom it should."""
 
 
 @cli.command()
@@ -72,12 +72,13 @@ def _demonstrated(made: Any, *, first: bool) -> bool:
     from integrity.demo import compare
     from integrity.reconciliation import reconcile
 
-    members = getattr(made, "members", None)
+    members, grants = getattr(made, "members", None), getattr(made, "grants", None)
     with _progress() as progress:
         result = reconcile(
             made.contract,
             source=made.source,
             destination=made.destination,
+            grants=grants,
             outcomes=made.outcomes,
             members=members,
             as_of=made.as_of,
@@ -105,7 +106,7 @@ def _demonstrated(made: Any, *, first: bool) -> bool:
     for accused in compared.wrongly_accused[:10]:
         _out.print(f"wrongly accused: {accused}", markup=False)
     _out.print(f"\nthe files are in {made.directory}/; look at result.json, and try:", soft_wrap=True)
-    listed = f"--members '{members}' " if members else ""
+    listed = "".join(f"--{name} '{store}' " for name, store in (("members", members), ("grants", grants)) if store)
     _out.print(
         f"  integrity reconcile {made.contract} '{made.source}' '{made.destination}' \\\n"
         f"    {listed}--outcomes '{made.outcomes}' --as-of {made.as_of.isoformat()}",
@@ -123,10 +124,12 @@ def _demonstrated(made: Any, *, first: bool) -> bool:
 @click.option("--since", metavar="TIME", help="First instant of event time, on a window boundary, with its offset.")
 @click.option("--until", metavar="TIME", help="First instant no longer asked for.")
 @click.option("--as-of", metavar="TIME", help="Decides which batches are closed; now if left out.")
+@click.option("--grants", metavar="STORE", help="Who may act on what, since when and until when.")
 @click.option("--outcomes", metavar="STORE", help="What became of items that ended elsewhere.")
 @click.option(
     "--members", metavar="STORE", help="Which addresses are groups and aliases, of whom, since and until when."
 )
+@click.option("--corrections", metavar="STORE", help="Which changes of the destination were approved, and when.")
 @click.option("--skip", multiple=True, metavar="ASSERTION[=WHY]", help="Leave a promise out, on the record.")
 @click.option("--map", "maps", multiple=True, metavar="SIDE:THEIRS=OURS", help="Read a column under our name.")
 @click.option("--timezone", "zones", multiple=True, metavar="SIDE=ZONE", help="How to read times without a zone.")
@@ -149,8 +152,10 @@ def reconcile(
     since: str | None,
     until: str | None,
     as_of: str | None,
+    grants: str | None,
     outcomes: str | None,
     members: str | None,
+    corrections: str | None,
     skip: tuple[str, ...],
     maps: tuple[str, ...],
     zones: tuple[str, ...],
@@ -176,8 +181,10 @@ def reconcile(
         "since": since,
         "until": until,
         "as_of": as_of,
+        "grants": grants,
         "outcomes": outcomes,
         "members": members,
+        "corrections": corrections,
         "skip": _pairs(skip, "left out on the command line"),
         "columns": columns,
         "timezone": _pairs(zones, None),
@@ -243,6 +250,10 @@ def check(file: str) -> int:
     from integrity.contracts import contract as find
 
     found = find(file)
+    if found.validity:
+        from integrity.validity.asked import sound
+
+        sound(found)
     promised = ", ".join(assertion.value for assertion in found.assertions)
     click.echo(f"{found.name} version {found.version}: sound. Promises {promised}.\nsha256 {found.sha256}")
     return 0

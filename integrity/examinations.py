@@ -53,6 +53,17 @@ class Held:
     batches: int
     why: str
 
+    @property
+    def remarkable(self) -> bool:
+        """Whether there is more to say of it than that it holds."""
+        return self.verdict is not Verdict.PASS or self.unexpected > 0
+
+    def described(self) -> str:
+        """Say what it found, in words."""
+        few = ", which its mostly forgives" if self.verdict is Verdict.PASS else ""
+        what = f": {self.unexpected:,} of {self.looked:,} items are not as expected{few}" if self.unexpected else ""
+        return f"({self.severity}) {self.name} in the {self.side}{what}{f': {self.why}' if self.why else ''}"
+
 
 @dataclass
 class Examinations:
@@ -133,23 +144,7 @@ class Examinations:
 
     def notes(self) -> list[str]:
         """What a reader has to know besides."""
-        notes = []
-        for each in self.held():
-            if each.verdict is Verdict.UNVERIFIED and each.severity != "critical":
-                notes.append(f"{each.severity}: {each.name} could not be checked in the {each.side}: {each.why}")
-            elif each.verdict is Verdict.FAIL and each.batches:
-                notes.append(f"{each.severity}: {each.name} does not hold in the {each.side}: {each.why}")
-            elif each.verdict is Verdict.FAIL and each.severity != "critical":
-                notes.append(
-                    f"{each.severity}: {each.unexpected:,} items of the {each.side} are not as {each.name} says"
-                )
-            elif each.verdict is Verdict.PASS and each.unexpected:
-                notes.append(
-                    f"{each.unexpected:,} items of the {each.side} are not as {each.name} says, within its mostly"
-                )
-        if self.permits is not None:
-            notes += _said_of_grants(self.permits)
-        return notes
+        return [] if self.permits is None else _said_of_grants(self.permits)
 
 
 def _held(side: str, found: object) -> Held:

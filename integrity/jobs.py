@@ -21,7 +21,7 @@ __all__ = ["Job"]
 
 _KIND: Final = Kind("job", "what runs", UsageError)
 _REQUIRED = ("contract", "source", "destination")
-_STORES = ("source", "destination", "outcomes", "members")
+_STORES = ("source", "destination", "grants", "outcomes", "members", "corrections")
 _MAPPINGS = ("skip", "columns", "timezone")
 _FLAGS = ("rehash", "values")
 
@@ -34,8 +34,10 @@ class Job:
         contract: A built-in contract's name or a path.
         source: A URL or path; or a mapping of ``url`` to where a database is, and ``query`` to a SELECT.
         destination: The same.
+        grants: The same.
         outcomes: The same.
         members: The same.
+        corrections: The same.
         since: ISO 8601 with its offset.
         until: ISO 8601 with its offset.
         as_of: ISO 8601 with its offset.
@@ -51,8 +53,10 @@ class Job:
     contract: str
     source: str | Mapping[str, str]
     destination: str | Mapping[str, str]
+    grants: str | Mapping[str, str] | None = None
     outcomes: str | Mapping[str, str] | None = None
     members: str | Mapping[str, str] | None = None
+    corrections: str | Mapping[str, str] | None = None
     since: str | None = None
     until: str | None = None
     as_of: str | None = None

@@ -270,6 +270,7 @@ class Result:
         }
         if kinds:
             lines.append("  besides: " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()))
+        lines += [f"  {each.verdict.value} {each.described()}" for each in self.expectations if each.remarkable]
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
 
     @property

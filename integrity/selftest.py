@@ -245,7 +245,10 @@ class _Plants:
             row.setdefault(promise.object, "self-test")
             if promise.approver is not None:
                 row[promise.approver] = "self-test, four eyes"
-        held = {(str(row[promise.actor]), str(row[promise.object])) for row in self.source}
+            if None in (row[promise.actor], row[promise.object]) and not real.exempts(row):
+                self.expected.add((row[self.lead], "unauthorized"))  # nobody, or nothing, can be granted anything
+        pairs = [(row[promise.actor], row[promise.object]) for row in self.source]
+        held = {(str(actor), str(thing)) for actor, thing in pairs if None not in (actor, thing)}
         self._add("unauthorized", 1, 1)
         row = self.source[-1]
         for column in (promise.actor, promise.object):

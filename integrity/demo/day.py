@@ -7,16 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import ClassVar
+from random import Random
+from typing import ClassVar, TypeAlias
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import polars as pl
 
 from integrity.demo.catalogue import plant
 from integrity.demo.desk import Planted, Subject, open_desk
 from integrity.demo.messages import ended_elsewhere, messages
 from integrity.demo.score import Accusation
 from integrity.demo.writing import CONTRACT, SCHEMA, make_room, write_archive, write_gateway, write_json
+from integrity.demo.wrong_grants import Act, granted, write_grants
 from integrity.errors import StoreError, UsageError
 
 __all__ = ["READ_AFTER", "SEOUL", "Day", "generate_day"]
@@ -25,6 +28,11 @@ __all__ = ["READ_AFTER", "SEOUL", "Day", "generate_day"]
 MINIMUM_ITEMS = 2_000
 
 SEOUL = ZoneInfo("Asia/Seoul")
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+#: What names a message.
+Item: TypeAlias = tuple[str | None, str | None, str | None]
+#: As the contract calls them.
+MEMBERS = ("member_id", "room_id", "joined_at", "left_at", "entered_at")
 
 #: With the contract's grace of 15 minutes, only the last window of the day is still open then.
 READ_AFTER = timedelta(minutes=12)
@@ -39,6 +47,7 @@ class Day:
         source: The URL of the gateway's outbox.
         destination: The glob of the archive's part files.
         outcomes: The URL of the table that says which items ended elsewhere.
+        grants: The path of the list of who was a member of which room, since when until when.
         contract: The path of the contract, ``message-day.yaml``.
         start: The first moment of the day, a Seoul midnight, in UTC.
         end: The first moment after it.
@@ -57,6 +66,7 @@ class Day:
     source: str
     destination: str
     outcomes: str
+    grants: str
     contract: Path
     start: datetime
     end: datetime
@@ -118,12 +128,22 @@ def generate_day(
         touched = desk.touched
         outcomes += desk.outcomes
 
+    grants, wrong = granted(
+        Random(f"grants {seed}"),
+        _acts(frame, touched, start, end),
+        lambda act: act.item is not None and start + _HOUR <= act.at < end - _HOUR,
+        start,
+        max(1, items // 100_000),
+        faults,
+    )
+    planted += tuple(Planted(each.fault, each.why, "unauthorized", *each.item) for each in wrong if each.item)
     contract = folder / "message-day.yaml"
     try:
         make_room(folder)
         # First, because it is also what tells a later call that the folder is a day and may be replaced.
         write_json(folder / "faults.json", planted, SCHEMA, seed=seed, items=items, day=day, as_of=as_of)
         contract.write_text(CONTRACT, encoding="utf-8", newline="\n")
+        write_grants(folder / "members.csv", MEMBERS, grants)
         outbox_rows = write_gateway(folder / "gateway.db", frame, touched, outcomes)
         archive_rows = write_archive(folder / "archive", frame, touched, start + timedelta(hours=12))
     except (OSError, sqlite3.Error) as error:
@@ -142,6 +162,7 @@ def generate_day(
         f"{gateway}#outbox",
         (folder / "archive" / "*.parquet").as_posix(),
         f"{gateway}#outcomes",
+        (folder / "members.csv").as_posix(),
         contract,
         start,
         end,
@@ -150,3 +171,20 @@ def generate_day(
         counts,
         planted,
     )
+
+
+def _acts(frame: pl.DataFrame, touched: list[Subject], start: datetime, end: datetime) -> list[Act[Item | None]]:
+    """Who wrote in which room and when, as the gateway has it in the end; indicators and the service left out."""
+    spoilt = {position for subject in touched for position in subject.positions}
+    people = frame.with_row_index("position").filter(~pl.col("kind").is_in(["typing", "system"]))
+    columns = ("position", "sender_id", "room_id", "sent_at", "tenant_id", "message_id")
+    acts: list[Act[Item | None]] = [
+        Act(sender, room, sent, (tenant, room, message))
+        for position, sender, room, sent, tenant, message in people.select(columns).iter_rows()
+        if position not in spoilt
+    ]
+    for subject in touched:  # whose times may be wrong by now: their writers are covered all day
+        for row in subject.source:
+            if row.room_id is not None and row.kind not in ("typing", "system"):
+                acts += [Act(row.sender_id, row.room_id, at, None) for at in (start - 2 * _DAY, end + 2 * _DAY)]
+    return acts

@@ -29,6 +29,7 @@ __all__ = [
     "fine",
     "korean",
     "partner",
+    "person",
 ]
 
 #: Seoul's offset: what a time is wrong by when somebody takes local time for UTC.
@@ -48,6 +49,11 @@ Fault: TypeAlias = shelves.Fault[Desk, Subject, tuple[str, Row]]
 def anyone(subject: Subject) -> bool:
     """Whether it is anybody at all."""
     return True
+
+
+def person(subject: Subject) -> bool:
+    """Whether it was written by somebody, and not by the service itself."""
+    return subject.source[0].kind != "system"
 
 
 def korean(subject: Subject) -> bool:

@@ -37,8 +37,8 @@ _CHUNK_ROWS = 50_000
 
 CONTRACT = """\
 # What the messenger promises, from the gateway that accepts a message to the archive that keeps it.
-# The built-in contract (`integrity contract show message`) with two lines more, for edits; and without its
-# promise on who may write where, because this day comes without a list of members.
+# The built-in contract (`integrity contract show message`) with a few lines more: for edits, and for when the
+# membership of a room was entered.
 name: message-day
 version: 1
 about: A chat message, from the gateway that accepted it to the archive that keeps it. Edits are revisions.
@@ -62,7 +62,16 @@ exclude:
 outcomes: {accept: [recalled, blocked]} # absent for a good reason; any other outcome explains nothing
 
 timeliness: {within: 5s, ratio: 0.999, never_over: 60s, basis: terms of service §7}
-criteria: {set: TSC-2017, completeness: PI1.3, accuracy: PI1.3, timeliness: PI1.3, validity: PI1.2}
+authorization:                          # who writes in a room was a member of it at that moment
+  actor: sender_id
+  object: room_id
+  grants: {actor: member_id, object: room_id, from: joined_at, until: left_at, recorded_at: entered_at}
+  exempt: [{where: {kind: [system]}, reason: written by the service itself}]
+validity:                               # Great Expectations, in its own words
+  - expect_column_values_to_be_in_set: {column: kind, value_set: [text, sticker, image, file, system]}
+  - expect_column_values_to_be_between: {column: size_bytes, min_value: 0}
+criteria:
+  {set: TSC-2017, completeness: PI1.3, accuracy: PI1.3, timeliness: PI1.3, authorization: PI1.3, validity: PI1.2}
 """
 
 _OUTBOX = (
@@ -91,10 +100,12 @@ def holds_day(folder: Path, schema: str) -> bool:
 def make_room(folder: Path) -> None:
     """Remove the day that lies in a folder. Refuse to touch, or to mix with, anything that is not one."""
     parts = sorted((folder / "archive").glob("*.parquet"))
-    marker, ours = folder / "faults.json", holds_day(folder, SCHEMA)
+    ours = holds_day(folder, SCHEMA)
     foreign = [path for path in parts if not ours or not path.name.startswith("stored-")]
     foreign += [
-        path for path in (folder / "gateway.db", marker, folder / "message-day.yaml") if path.exists() and not ours
+        folder / name
+        for name in ("gateway.db", "faults.json", "message-day.yaml", "members.csv")
+        if (folder / name).exists() and not ours
     ]
     if foreign:
         raise UsageError(f"{foreign[0]} is not part of an earlier day", "choose another directory")

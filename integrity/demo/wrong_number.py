@@ -150,4 +150,4 @@ def _recalled_yet_kept(desk: Desk, subject: Subject) -> Expected:
 def _typing_stored(desk: Desk, subject: Subject) -> Expected:
     for row in (*subject.source, *subject.archive):
         row.kind, row.body, row.size_bytes = "typing", None, 0
-    return [("extra", subject.source[0])]
+    return [("extra", subject.source[0]), ("invalid", subject.archive[0])]  # a kind that the archive may not hold

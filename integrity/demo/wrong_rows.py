@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from integrity.demo.desk import Desk, Row, Subject
-from integrity.demo.fault import NINE_HOURS, Expected, Fault, again, early, fault, fine, korean, partner
+from integrity.demo.fault import NINE_HOURS, Expected, Fault, again, early, fault, fine, korean, partner, person
 
 __all__ = ["CONTENT", "RULES", "TIMES"]
 
@@ -165,11 +165,11 @@ def _no_message_id(desk: Desk, subject: Subject) -> Expected | None:
     return [("invalid", subject.source[0])]
 
 
-@fault(RULES, "no room", "both sides hold it without a room", rate=1)
+@fault(RULES, "no room", "both sides hold it without a room, so nobody can have been a member", rate=1, fits=person)
 def _no_room(desk: Desk, subject: Subject) -> Expected:
     for row in (*subject.source, *subject.archive):
         row.room_id = None
-    return [("invalid", subject.source[0])]
+    return [("invalid", subject.source[0]), ("unauthorized", subject.source[0])]
 
 
 @fault(RULES, "no message id, and lost", "no id to ask for, and it never arrived", rate=1)
@@ -208,6 +208,21 @@ def _size_in_hex(desk: Desk, subject: Subject) -> Expected:
 
 
 # Time -----------------------------------------------------------------------------------------------------
+
+
+@fault(RULES, "unknown kind", "a client of next year sent a kind that the contract does not know", rate=3)
+def _unknown_kind(desk: Desk, subject: Subject) -> Expected:
+    for row in (*subject.source, *subject.archive):
+        row.kind = "poll"
+    return [("invalid", subject.source[0])]
+
+
+@fault(RULES, "size below zero", "a counter ran over: both sides agree on a size that there is not", rate=3)
+def _size_below_zero(desk: Desk, subject: Subject) -> Expected:
+    for row in (*subject.source, *subject.archive):
+        row.size_bytes = -1
+    return [("invalid", subject.source[0])]
+
 
 TIMES: list[Fault] = []
 

@@ -85,6 +85,17 @@ def show(result: Result, console: Console) -> None:
                 ),
                 soft_wrap=True,
             )
+    if result.attempts:
+        attempts = result.attempts
+        others = f" + {attempts['excluded']:,} left out" if attempts["excluded"] else ""
+        console.print(
+            Text(
+                f"  attempted {attempts['attempted']:,} = {attempts['accepted']:,} accepted + "
+                f"{attempts['rejected']:,} rejected{others}"
+            ),
+            soft_wrap=True,
+        )
+    _show_expectations(result, console)
     if result.totals["superseded"]:
         told = f"{result.totals['superseded']:,} by newer ones of the same identity ({result.contract.latest_by})"
         console.print(Text(f"  superseded: {told}"), soft_wrap=True)
@@ -105,7 +116,22 @@ def _why(result: Result, assertion: str) -> str:
         return f"{t['extra']:,} extra, {t['invalid']:,} invalid"
     if assertion == "timeliness" and promise is not None:
         return f"{t['late']:,} late, {t['skewed']:,} skewed"
+    if assertion == "authorization":
+        return f"{t['unauthorized']:,} unauthorized"
     return ""
+
+
+def _show_expectations(result: Result, console: Console) -> None:
+    """What was expected of the items, in one line where all of it holds."""
+    every = result.expectations
+    if not every:
+        return
+    good = [each for each in every if each.verdict.value == "pass"]
+    console.print(Text(f"  expectations: {len(good)} of {len(every)} hold"), soft_wrap=True)
+    for each in every:
+        if each.remarkable:
+            line = Text("    ").append_text(verdict_text(each.verdict.value))
+            console.print(line.append(f" {plain(each.described(), 400)}"), soft_wrap=True)
 
 
 def _show_batches(result: Result, console: Console) -> None:
@@ -118,7 +144,18 @@ def _show_batches(result: Result, console: Console) -> None:
     )
     counts = [
         c
-        for c in ("lost", "duplicate", "corrupt", "extra", "invalid", "late", "skewed", "unverified", "pending")
+        for c in (
+            "lost",
+            "duplicate",
+            "corrupt",
+            "extra",
+            "invalid",
+            "late",
+            "skewed",
+            "unauthorized",
+            "unverified",
+            "pending",
+        )
         if failing[c].sum()
     ]
     for name in (*result.contract.partition, "batch start (UTC)", "verdict"):

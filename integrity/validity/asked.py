@@ -18,7 +18,7 @@ from integrity.contracts import Contract, Expected
 from integrity.errors import ContractError, did_you_mean
 from integrity.gx_import import great_expectations
 
-__all__ = ["Asked", "Manner", "asked", "exactly", "unheard"]
+__all__ = ["Asked", "Manner", "asked", "exactly", "sound", "unheard"]
 
 
 class Manner(StrEnum):
@@ -134,6 +134,16 @@ def asked(contract: Contract, side: str, ours: Sequence[str]) -> list[Asked]:
             columns = tuple(ours)  # an expression in Python may name any of them
         found.append(Asked(expected, side, manner, columns, impl, why))
     return found
+
+
+def sound(contract: Contract) -> None:
+    """Refuse expectations that there are not, or whose arguments cannot be meant, before there are any sides.
+
+    Raises:
+        ContractError: there is one.
+    """
+    for place, expected in enumerate(contract.validity):
+        _impl(expected, f"contract {contract.name!r}: validity[{place}]")
 
 
 def unheard(contract: Contract, held: Mapping[str, Sequence[str]]) -> None:
