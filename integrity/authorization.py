@@ -7,8 +7,8 @@ part of a run: all items and all grants of one actor are together in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,10 @@ __all__ = ["Judged", "Rules", "judge", "remarks"]
 _Ints = npt.NDArray[np.int64]
 #: Before and after every moment.
 _EVER, _NEVER = -(2**63) + 1, 2**63 - 1
-#: Of so many pairs of an item and a grant the reasons are looked for at a time.
-_PAIRS = 4_000_000
+#: How a grant ended, by its weight: of several that end at one instant the heaviest says it.
+_ENDINGS = ("expired at", "its actor had left at", "revoked at")
+#: Bits of a moment's rank; its lane stands above them.
+_LANE = 32
 _FOREIGN = "the grants do not tell what ended before now"
 _TIMELESS = "the grants do not tell since when they hold"
 
@@ -70,7 +72,9 @@ def judge(items: pl.DataFrame, grants: pl.DataFrame, rules: Rules) -> Judged:
         >>> judge(items, grants, Rules()).items["reason"].to_list()
         ['expired at 1970-01-01T00:00:00.000020Z']
     """
-    grants = _spans(grants, rules.within)
+    # What cannot be read is no name: two of the same are not the same.
+    readable = [~pl.col(name).str.starts_with("\x1a") for name in ("actor", "object")]
+    grants = _spans(grants.filter(readable), rules.within)
     nameless = (
         pl.when(pl.col("actor").is_null())
         .then(pl.lit("nobody is named as its actor"))
@@ -88,16 +92,16 @@ def judge(items: pl.DataFrame, grants: pl.DataFrame, rules: Rules) -> Judged:
     grants = grants.join(pairs, on=["actor", "object"], how="left", maintain_order="left")
     asked = _paired(whole, pairs, rules.within)
     covered, used = _covered(asked, grants)
-    left = whole.join(asked.filter(covered).select("__row").unique(), on="__row", how="anti", maintain_order="left")
-    if not rules.begins:
-        found = whole.select("__row", pl.lit(False).alias("known"), pl.lit(_TIMELESS).alias("reason"))
-    elif not rules.ends:
-        found = left.select("__row", pl.lit(False).alias("known"), pl.lit(_FOREIGN).alias("reason"))
-    else:
+    left = whole.select("__row").join(asked.filter(covered), on="__row", how="anti", maintain_order="left")
+    if rules.ends:
         found = _reasons(left, asked, grants)
-    return Judged(
-        pl.concat([untold.select("__row", "known", "reason"), found.select("__row", "known", "reason")]), used
-    )
+    else:
+        found = left.select("__row", pl.lit(False).alias("known"), pl.lit(_FOREIGN).alias("reason"))
+    parts = [untold, found]
+    if not rules.begins:  # what is covered may have been granted after the act
+        seeming = asked.filter(covered).select("__row").unique(maintain_order=True)
+        parts.append(seeming.with_columns(pl.lit(False).alias("known"), pl.lit(_TIMELESS).alias("reason")))
+    return Judged(pl.concat([part.select("__row", "known", "reason") for part in parts]), used)
 
 
 def remarks(grants: pl.DataFrame) -> pl.DataFrame:
@@ -144,11 +148,9 @@ def _paired(items: pl.DataFrame, pairs: pl.DataFrame, within: str | None) -> pl.
         return items.join(pairs, on=["actor", "object"], how="inner", maintain_order="left").select(
             "__row", "at", "pair"
         )
-    things = items.select("object").unique()
-    above = things.select(
-        "object", pl.Series("above", [_above(each, within) for each in things["object"]], pl.List(pl.String))
+    known = _above(items["object"].unique(), within).join(
+        pairs.select("object").unique(), left_on="above", right_on="object", how="semi"
     )
-    known = above.explode("above").join(pairs.select("object").unique(), left_on="above", right_on="object", how="semi")
     placed = items.join(known, on="object", how="inner", maintain_order="left")
     joined = placed.join(
         pairs, left_on=["actor", "above"], right_on=["actor", "object"], how="inner", maintain_order="left"
@@ -156,119 +158,180 @@ def _paired(items: pl.DataFrame, pairs: pl.DataFrame, within: str | None) -> pl.
     return joined.select("__row", "at", "pair")
 
 
-def _above(thing: str, within: str) -> list[str]:
-    """An object and all that it lies in.
+def _above(things: pl.Series, within: str) -> pl.DataFrame:
+    """Every object with itself and all that it lies in: ``object``, ``above``.
 
     Example:
-        >>> _above("/team/a", "/"), _above("team/a/", "/")
-        (['/team/a', '/team', '/'], ['team/a', 'team', ''])
+        >>> _above(pl.Series(["/team/a", "team/a/", ""]), "/").sort("object", "above")["above"].to_list()
+        ['', '/', '/team', '/team/a', '', 'team', 'team/a']
     """
-    if thing == within:
-        return [thing]
-    parts = thing.removesuffix(within).split(within)
-    found = [within.join(parts[:length]) for length in range(len(parts), 0, -1)]
-    if parts[0] == "":  # what begins with a separator lies in the outermost one
-        return [*(found[:-1] if len(found) > 1 else found), within]
-    return [*found, ""]
+    bare = _stripped(pl.col("object"), within)
+    cut = pl.DataFrame({"object": things}).with_columns(
+        bare.str.starts_with(within).alias("rooted"),
+        pl.when(bare == within).then(pl.lit([""])).otherwise(bare.str.split(within)).alias("parts"),
+    )
+    levels = [cut.select("object", pl.when("rooted").then(pl.lit(within)).otherwise(pl.lit("")).alias("above"))]
+    while cut.height:
+        length = len(levels)
+        above = pl.col("parts").list.head(length).list.join(within).alias("above")
+        # What begins with a separator lies in the outermost object; the empty part before it is no name.
+        levels.append(
+            cut.select("object", above, "rooted").filter(~pl.col("rooted") | (pl.col("above") != "")).drop("rooted")
+        )
+        cut = cut.filter(pl.col("parts").list.len() > length)
+    return pl.concat(levels).unique(maintain_order=True)
+
+
+class _Line:
+    """The moments of items. A moment becomes its rank, and a lane and a rank one whole number to search for."""
+
+    def __init__(self, at: pl.Series) -> None:
+        self._scale: _Ints = np.sort(at.to_numpy())
+
+    def keys(self, lane: pl.Series, at: pl.Series) -> _Ints:
+        """Return a number for each moment in its lane: less than an item's where it is earlier than that item."""
+        rank = np.searchsorted(self._scale, at.to_numpy()).astype(np.int64)
+        return (lane.to_numpy().astype(np.int64) << _LANE) | rank
+
+
+def _inside(keys: _Ints, starts: _Ints, ends: _Ints) -> npt.NDArray[np.bool_]:
+    """Tell which keys lie in any span."""
+    if not len(starts):
+        return np.zeros(len(keys), bool)
+    order = np.argsort(starts, kind="stable")
+    # The greatest end so far: keys of a later lane are greater, so no span of one lane reaches into the next.
+    reach = np.maximum.accumulate(ends[order])
+    last = np.searchsorted(starts[order], keys, side="right") - 1
+    return np.asarray((last >= 0) & (keys < reach[np.maximum(last, 0)]))
 
 
 def _covered(asked: pl.DataFrame, grants: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
-    """Tell which pairs of an item and its actor's grants are covered, and how many items each grant covers.
-
-    Moments become their rank among those of the items, and a pair and a rank together one whole number: then both are
-    questions of a binary search.
-    """
+    """Tell which pairs of an item and its actor's grants are covered, and how many items each grant covers."""
     good = grants.filter(~pl.col("self"), pl.col("counts") < pl.col("end"))
-    moments = asked["at"].to_numpy()
-    scale = np.unique(moments)
-
-    def key(pair: pl.Series, at: npt.NDArray[np.int64]) -> _Ints:
-        return (pair.to_numpy().astype(np.int64) << 32) | np.searchsorted(scale, at).astype(np.int64)
-
-    item_keys = key(asked["pair"], moments)
-    starts, ends = (key(good["pair"], good[name].to_numpy()) for name in ("counts", "end"))
-    ordered = np.sort(item_keys)
+    line = _Line(asked["at"])
+    keys = line.keys(asked["pair"], asked["at"])
+    starts, ends = (line.keys(good["pair"], good[name]) for name in ("counts", "end"))
+    ordered = np.sort(keys)
     count = np.searchsorted(ordered, ends) - np.searchsorted(ordered, starts)
     used = good.select("__grant", pl.Series("items", count, pl.Int64)).filter(pl.col("items") > 0)
-    order = np.argsort(starts, kind="stable")
-    starts, ends = starts[order], ends[order]
-    # The greatest end so far: keys of a later pair are greater, so no span of one pair reaches into the next.
-    reach = np.maximum.accumulate(ends) if len(ends) else ends
-    last = np.searchsorted(starts, item_keys, side="right") - 1
-    inside = (last >= 0) & (item_keys < reach[np.maximum(last, 0)]) if len(reach) else np.zeros(len(item_keys), bool)
-    return pl.Series("covered", inside), used
+    return pl.Series("covered", _inside(keys, starts, ends)), used
 
 
 # --- why not ---------------------------------------------------------------------------------------------------------
 
 
 def _reasons(left: pl.DataFrame, asked: pl.DataFrame, grants: pl.DataFrame) -> pl.DataFrame:
-    """Say of each item that is not covered why."""
-    pairs = asked.join(left, on="__row", how="semi", maintain_order="left")
-    found = [_reasoned(some, grants) for some in _slices(pairs, grants)]
-    empty = pl.DataFrame(schema={"__row": left.schema["__row"], "reason": pl.String})
-    every = left.select("__row").join(pl.concat([empty, *found]), on="__row", how="left", maintain_order="left")
-    return every.with_columns(pl.lit(True).alias("known"), pl.col("reason").fill_null("no grant ever"))
+    """Say of each item that is not covered why.
 
-
-def _slices(pairs: pl.DataFrame, grants: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Cut pairs of items and actors' grants so that with their grants they are not too many; an item stays together."""
-    sizes = grants.group_by("pair").len("grants")
-    sized = pairs.join(sizes, on="pair", how="left").sort("__row", maintain_order=True)
-    whole = pl.col("grants").cum_sum().max().over("__row")
-    for part in sized.with_columns((whole // _PAIRS).alias("slice")).partition_by("slice", maintain_order=True):
-        yield part.select("__row", "at", "pair")
-
-
-def _reasoned(pairs: pl.DataFrame, grants: pl.DataFrame) -> pl.DataFrame:
-    of = grants.select("pair", "start", "end", "recorded", "revoked", "departed", "self")
-    met = pairs.join(of, on="pair", how="inner")
-    at, start, end, own = (pl.col(name) for name in ("at", "start", "end", "self"))
-    held = start < end
-    met = met.with_columns(
-        held.alias("held"),
-        # What an actor granted to themself counts only where nobody else granted anything.
-        (held & (~own | ~(held & ~own).any().over("__row"))).alias("counts"),
+    Only the nearest end, the nearest beginning and the spans around a moment have a say: each is searched for, so an
+    actor with many items and many grants costs no more than their sum.
+    """
+    asked = asked.join(left, on="__row", how="semi", maintain_order="left")
+    line, at = _Line(asked["at"]), asked["at"]
+    # What an actor granted to themself lies in a lane of its own.
+    held = grants.filter(pl.col("start") < pl.col("end")).with_columns(
+        (pl.col("pair").cast(pl.Int64) * 2 + pl.col("self")).alias("lane")
     )
-    covers = pl.col("held") & (start <= at) & (at < end)
-    ended = pl.col("counts") & (end <= at)
-    later = pl.col("counts") & (start > at)
-    said = met.group_by("__row").agg(
-        pl.col("recorded").filter(covers & ~own).min().alias("recorded"),
-        (covers & ~own).any().alias("too late"),
-        (covers & own).any().alias("own"),
-        pl.col("held").any().alias("held"),
-        end.filter(ended).max().alias("ended"),
-        ((pl.col("revoked") == end) & ended & (end == end.filter(ended).max())).any().alias("revoked"),
-        ((pl.col("departed") == end) & ended & (end == end.filter(ended).max())).any().alias("departed"),
-        start.filter(later).min().alias("next"),
+    how = pl.when(pl.col("revoked") == pl.col("end")).then(2).when(pl.col("departed") == pl.col("end")).then(1)
+    endings = held.group_by("lane", "end").agg(how.otherwise(0).max().alias("how"))
+    endings = endings.sort("end", "how").with_row_index("ended").with_columns(pl.col("ended").cast(pl.Int64))
+    before, after = endings.sort("lane", "end"), held.select("lane", "start").sort("lane", "start")
+    ends, starts = line.keys(before["lane"], before["end"]), line.keys(after["lane"], after["start"])
+    facts: dict[str, npt.NDArray[Any]] = {}
+    for name, own in (("others", 0), ("own", 1)):
+        lane = asked["pair"].cast(pl.Int64) * 2 + own
+        keys, lanes = line.keys(lane, at), lane.to_numpy()
+        facts[f"{name} any"] = np.isin(lanes, held["lane"].to_numpy())
+        facts[f"{name} ended"] = _at(np.searchsorted(ends, keys, side="right") - 1, ends, lanes, before["ended"], -1)
+        facts[f"{name} next"] = _at(np.searchsorted(starts, keys, side="right"), starts, lanes, after["start"], _NEVER)
+        mine = held.filter(pl.col("self") == bool(own))
+        since, until = (line.keys(mine["lane"], mine[column]) for column in ("start", "end"))
+        if own:
+            facts["own covers"] = _inside(keys, since, until)
+        else:  # whatever else covers an item that is not covered was recorded after it
+            recorded = mine["recorded"].fill_null(_NEVER).to_numpy()
+            facts["recorded"] = _least(keys, since, until, recorded)
+    greatest = ["others any", "own any", "own covers", "others ended", "own ended"]
+    said = asked.select("__row").with_columns(pl.Series(name, values) for name, values in facts.items())
+    said = said.group_by("__row").agg(pl.max(*greatest), pl.min("recorded", "others next", "own next"))
+    # What an actor granted to themself counts only where nobody else granted anything.
+    said = said.select(
+        *("__row", "recorded", "own covers"),
+        (pl.col("others any") | pl.col("own any")).alias("held"),
+        pl.when("others any").then("others ended").otherwise("own ended").alias("ended"),
+        pl.when("others any").then("others next").otherwise("own next").alias("next"),
     )
-    again = (
-        pl.when(pl.col("next").is_not_null())
-        .then(pl.format(", granted again from {}", _iso("next")))
-        .otherwise(pl.lit(""))
-    )
-    how = (
-        pl.when("revoked").then(pl.lit("revoked at")).when("departed").then(pl.lit("its actor had left at"))
-    ).otherwise(pl.lit("expired at"))
-    reason = (
-        pl.when("too late")
+    told = [name for name in said.columns if name != "__row"]
+    # Items that the same ends and beginnings surround have the same reason: it is written once.
+    texts = said.select(told).unique().join(endings.select("ended", "end", "how"), on="ended", how="left")
+    texts = texts.select(*told, _text().alias("reason"))
+    found = left.select("__row").join(said.join(texts, on=told), on="__row", how="left", maintain_order="left")
+    return found.with_columns(pl.lit(True).alias("known"), pl.col("reason").fill_null("no grant ever"))
+
+
+def _at(where: npt.NDArray[np.intp], keys: _Ints, lanes: _Ints, values: pl.Series, none: int) -> _Ints:
+    """Take the value at each place, if there is one and it lies in the lane that asks."""
+    there = (where >= 0) & (where < len(keys))
+    where = np.where(there, where, 0)
+    if not len(keys):
+        return np.full(len(where), none, np.int64)
+    return np.asarray(np.where(there & (keys[where] >> _LANE == lanes), values.to_numpy()[where], none))
+
+
+def _least(keys: _Ints, starts: _Ints, ends: _Ints, values: _Ints) -> _Ints:
+    """Return the least value of the spans around each key, or ``_NEVER``.
+
+    A span is the union of two of the same length, a power of two, counted in the marks between which nothing changes.
+    From the longest on, what is so of a stretch is handed to its halves.
+
+    Example:
+        >>> _least(np.array([1, 3, 9]), np.array([0, 2]), np.array([5, 4]), np.array([8, 7])).tolist()[:2]
+        [8, 7]
+    """
+    marks = np.sort(np.concatenate([starts, ends]))
+    low, high = np.searchsorted(marks, starts), np.searchsorted(marks, ends)
+    some = low < high  # the rest lie between two items
+    low, high, values = low[some], high[some], values[some]
+    if not len(values):
+        return np.full(len(keys), _NEVER, np.int64)
+    level = np.frexp((high - low).astype(np.float64))[1] - 1
+    least = np.full(len(marks), _NEVER, np.int64)
+    for power in range(int(level.max()), -1, -1):
+        here = level == power
+        np.minimum.at(least, low[here], values[here])
+        np.minimum.at(least, high[here] - (1 << power), values[here])
+        if power:
+            half = 1 << (power - 1)
+            least[half:] = np.minimum(least[half:], least[:-half])
+    place = np.searchsorted(marks, keys, side="right") - 1
+    return np.asarray(np.where(place >= 0, least[np.maximum(place, 0)], _NEVER))
+
+
+def _text() -> pl.Expr:
+    """The reason, of the facts about an item."""
+    again = pl.format(", granted again from {}", _iso("next"))
+    ended = pl.format("{} {}", pl.col("how").replace_strict(range(3), _ENDINGS, return_dtype=pl.String), _iso("end"))
+    later = pl.col("next") < _NEVER
+    return (
+        pl.when(pl.col("recorded") < _NEVER)
         .then(pl.format("recorded after the act, at {}", _iso("recorded")))
-        .when("own")
+        .when("own covers")
         .then(pl.lit("approved by the actor themself"))
-        .when(pl.col("ended").is_not_null())
-        .then(pl.format("{} {}{}", how, _iso("ended"), again))
-        .when(pl.col("next").is_not_null())
+        .when((pl.col("ended") >= 0) & later)
+        .then(ended + again)
+        .when(pl.col("ended") >= 0)
+        .then(ended)
+        .when(later)
         .then(pl.format("not yet valid until {}", _iso("next")))
         .when(~pl.col("held"))
         .then(pl.lit("no grant ever that held for a moment"))
     )
-    return said.select("__row", reason.alias("reason"))
 
 
 def _iso(name: str) -> pl.Expr:
     """A moment in ISO 8601, in UTC, with as many places as it needs."""
-    moment = pl.col(name).cast(pl.Datetime("us"))
+    known = pl.when(pl.col(name) < _NEVER).then(name)
+    moment = known.cast(pl.Datetime("us"))
     whole = pl.col(name) % 1_000_000 == 0
     return (
         pl.when(whole)
