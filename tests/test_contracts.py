@@ -22,14 +22,17 @@ from integrity.contracts import (
     BATCH_COLUMNS,
     BREAK_COLUMNS,
     Assertion,
+    Attempts,
     Authorization,
     Clock,
     ClockColumn,
     Column,
     ColumnType,
     Contract,
+    Corrections,
     Exclusion,
     Exemption,
+    Expected,
     Grants,
     Outcomes,
     Timeliness,
@@ -72,10 +75,25 @@ timeliness: {within: 5s, ratio: 0.999, never_over: 60s, basis: terms of service 
 authorization:
   actor: sender_id
   object: room_id
-  grants: {actor: member_id, object: room_id, from: joined_at, until: left_at, recorded_at: entered_at}
+  within: /
+  approver: approved_by
+  grants:
+    {actor: member_id, object: room_id, from: joined_at, until: left_at, recorded_at: entered_at,
+     revoked_at: taken_back_at, departed_at: left_us_at, approver: granted_by}
   exempt: [{where: {kind: [system]}, reason: written by the service itself}]
+corrections:
+  actor: changed_by
+  object: message_id
+  at: changed_at
+  within: .
+  grants: {actor: engineer, object: ticket, from: opens, until: closes}
+attempts: {outcome: status, accepted: [accepted, queued], rejected: [rejected, throttled], reason: why}
 validity:
   - expect_column_values_to_be_in_set: {column: kind, value_set: [text, sticker, image, file, system]}
+  - expect_column_mean_to_be_between: {column: size_bytes, max_value: 100}
+    side: destination
+    severity: warning
+    over: run
 criteria: {set: TSC-2017, completeness: PI1.3, accuracy: PI1.3, timeliness: PI1.3, authorization: PI1.3, validity: PI1.2}
 ladder:
   - {column: raw, means: identical in bytes}
@@ -140,12 +158,35 @@ def test_every_key_is_read() -> None:
     assert read.authorization == Authorization(
         actor="sender_id",
         object="room_id",
+        within="/",
+        approver="approved_by",
         grants=Grants(
-            actor="member_id", object="room_id", from_="joined_at", until="left_at", recorded_at="entered_at"
+            actor="member_id",
+            object="room_id",
+            from_="joined_at",
+            until="left_at",
+            recorded_at="entered_at",
+            revoked_at="taken_back_at",
+            departed_at="left_us_at",
+            approver="granted_by",
         ),
         exempt=(Exemption(where={"kind": ("system",)}, reason="written by the service itself"),),
     )
-    assert read.validity[0]["expect_column_values_to_be_in_set"]["column"] == "kind"
+    assert read.corrections == Corrections(
+        actor="changed_by",
+        object="message_id",
+        at="changed_at",
+        within=".",
+        grants=Grants(actor="engineer", object="ticket", from_="opens", until="closes"),
+    )
+    assert read.attempts == Attempts(
+        outcome="status", accepted=("accepted", "queued"), rejected=("rejected", "throttled"), reason="why"
+    )
+    in_set, mean = read.validity
+    assert (in_set.type, in_set.kwargs["column"]) == ("expect_column_values_to_be_in_set", "kind")
+    assert (in_set.side, in_set.severity, in_set.over) == (None, "critical", "batch")
+    assert (mean.type, mean.kwargs) == ("expect_column_mean_to_be_between", {"column": "size_bytes", "max_value": 100})
+    assert (mean.side, mean.severity, mean.over) == ("destination", "warning", "run")
     assert read.criteria is not None
     assert (read.criteria.set, read.criteria.validity) == ("TSC-2017", "PI1.2")
 
@@ -155,6 +196,7 @@ def test_what_is_left_out_promises_nothing() -> None:
     assert (read.about, read.content, read.amounts, read.partition, read.exclude) == ("", {}, (), (), ())
     assert (read.clock, read.window, read.grace, read.due, read.latest_by) == (None, None, 0, None, None)
     assert (read.outcomes, read.timeliness, read.authorization, read.criteria) == (None, None, None, None)
+    assert (read.corrections, read.attempts) == (None, None)
     assert (read.validity, read.seal, read.unique) == ((), None, True)
 
 
@@ -280,6 +322,75 @@ def test_a_clock_column_may_be_declared_if_it_reads_the_same(column: str) -> Non
     assert Contract(**small(identity=identity, clock=clock)).clock is not None
 
 
+# ---- expectations, grants, corrections, attempts ------------------------------------------------------------
+
+UNIQUE = {"expect_column_values_to_be_unique": {"column": "note_id"}}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        UNIQUE,
+        {**UNIQUE, "severity": "critical", "over": "batch"},
+        {"expect_column_values_to_be_unique": {"column": "note_id", "severity": "critical"}},
+        {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "note_id"}},
+        {"expectation_type": "expect_column_values_to_be_unique", "kwargs": {"column": "note_id"}, "meta": {"by": "kim"}},
+        {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "note_id"}, "id": "7", "notes": "n", "description": "d", "rendered_content": []},
+        Expected(type="expect_column_values_to_be_unique", kwargs={"column": "note_id"}),
+    ],
+)  # fmt: skip
+def test_an_expectation_is_one_however_it_is_written(written: Any) -> None:
+    made = Contract(**small(validity=[written]))
+    assert made.validity == (Expected(type="expect_column_values_to_be_unique", kwargs={"column": "note_id"}),)
+    assert made.sha256 == Contract(**small(validity=[UNIQUE])).sha256
+    assert made._form()["validity"] == [UNIQUE]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {**UNIQUE, "severity": "info"},
+        {"expect_column_values_to_be_unique": {"column": "note_id", "severity": "info"}},
+        {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "note_id"}, "severity": "info"},
+        {"expect_column_values_to_be_unique": {"column": "note_id", "severity": "warning"}, "severity": "info"},
+    ],
+)
+def test_how_severe_it_is_may_stand_beside_or_inside(written: dict[str, Any]) -> None:
+    (expected,) = Contract(**small(validity=[written])).validity
+    assert (expected.severity, expected.kwargs) == ("info", {"column": "note_id"})
+
+
+def test_an_expectation_may_have_no_arguments() -> None:
+    assert Contract.from_text(LEAST + "validity: [{expect_nothing: }]\n").validity[0].kwargs == {}
+
+
+@pytest.mark.parametrize("key", ["side", "severity", "over"])
+def test_what_stands_beside_an_expectation_survives_its_own_yaml(key: str) -> None:
+    made = Contract(
+        **small(validity=[{**UNIQUE, key: {"side": "both", "severity": "warning", "over": "run"}[key]}, UNIQUE])
+    )
+    again = Contract.from_text(made.to_yaml())
+    assert [getattr(each, key) for each in again.validity] == [getattr(each, key) for each in made.validity]
+    assert again.sha256 == made.sha256 != Contract(**small(validity=[UNIQUE, UNIQUE])).sha256
+
+
+def test_grants_that_know_the_present_only() -> None:
+    present = Grants(actor="a", object="o")
+    assert (present.begins, present.ends, present.times) == (False, False, {})
+    assert Grants(actor="a", object="o", from_="f").begins
+    assert Grants(actor="a", object="o", until="u").ends
+    assert Grants(actor="a", object="o", revoked_at="r").ends
+    assert not Grants(actor="a", object="o", departed_at="d").ends
+    times = {"from_": "f", "until": "u", "revoked_at": "r", "departed_at": "d", "recorded_at": "e"}
+    assert list(Grants(actor="a", object="o", approver="b", **times).times.values()) == list("furde")
+
+
+def test_columns_that_a_promise_is_about_may_be_named() -> None:
+    named = Contract.from_text(FULL).besides
+    assert {"approved_by", "changed_by", "changed_at", "status", "why", "kind", "room_id"} <= named
+    assert "" not in named
+
+
 # ---- one contract, however it is written -------------------------------------------------------------------
 
 
@@ -371,10 +482,18 @@ def test_the_hash_is_of_canonical_json() -> None:
 def test_old_hashes_stand() -> None:
     """A result of last year names these. If this fails, a promise that was in force can no longer be found."""
     assert Contract(**small()).sha256 == "9743a272613111c97bc1e550abcbf416137fbd0407ad17f1c790a2fbddaaf29b"
+    second = {key: value for key, value in WRITTEN.items() if key not in ("corrections", "attempts")}
+    second |= {"authorization": dict(WRITTEN["authorization"]), "validity": WRITTEN["validity"][:1]}
+    for key in ("within", "approver"):
+        del second["authorization"][key]
+    named = ("actor", "object", "from", "until", "recorded_at")
+    second["authorization"]["grants"] = {key: WRITTEN["authorization"]["grants"][key] for key in named}
+    assert Contract.from_dict(second).sha256 == "8ad76cba28d72143e96f26754579c96935b8ec3e05dddcf106891270553df589"
     newer = ("distinct", "ladder", "copies", "place", "fan_out", "additions")
-    first = {key: value for key, value in changed("content.digest.detail", None).items() if key not in newer}
+    first = {key: value for key, value in second.items() if key not in newer}
+    first["content"] = changed("content.digest.detail", None)["content"]
     assert Contract.from_dict(first).sha256 == "b4981f3688b87546908f68a1e18018ca79e69b52e27cb7cb8902e14b8e03a916"
-    assert Contract.from_text(FULL).sha256 == "8ad76cba28d72143e96f26754579c96935b8ec3e05dddcf106891270553df589"
+    assert Contract.from_text(FULL).sha256 == "04f1941211aa8b8066bc50f118e798b9b5b127d59005da3060056bb6dde2dc2e"
 
 
 #: One change to each promise of the full sample: the key, and its new value.
@@ -454,12 +573,43 @@ CHANGES: list[tuple[str, Any]] = [
     ("authorization.grants.object", "other"),
     ("authorization.grants.from", "other"),
     ("authorization.grants.until", "other"),
+    ("authorization.grants.from", None),
+    ("authorization.grants.until", None),
     ("authorization.grants.recorded_at", None),
+    ("authorization.grants.revoked_at", None),
+    ("authorization.grants.revoked_at", "other"),
+    ("authorization.grants.departed_at", None),
+    ("authorization.grants.departed_at", "other"),
+    ("authorization.grants.approver", None),
+    ("authorization.grants.approver", "other"),
+    ("authorization.within", None),
+    ("authorization.within", "."),
+    ("authorization.approver", None),
+    ("authorization.approver", "other"),
     ("authorization.exempt", []),
     ("authorization.exempt.0.where", {"kind": ["robot"]}),
     ("authorization.exempt.0.reason", "other"),
     ("validity", []),
     ("validity.0.expect_column_values_to_be_in_set.value_set", ["text"]),
+    *((f"validity.0.{key}", value) for key, value in (("side", "source"), ("severity", "info"), ("over", "run"))),
+    ("validity.1.side", "both"),
+    ("validity.1.severity", "critical"),
+    ("validity.1.over", "batch"),
+    ("validity.1.expect_column_mean_to_be_between.max_value", 100.0),
+    ("corrections", None),
+    ("corrections.actor", "other"),
+    ("corrections.object", "other"),
+    ("corrections.at", None),
+    ("corrections.at", "other"),
+    ("corrections.within", None),
+    ("corrections.within", "/"),
+    *((f"corrections.grants.{key}", "other") for key in ("actor", "object", "from", "until", "revoked_at")),
+    ("attempts", None),
+    ("attempts.outcome", "other"),
+    ("attempts.accepted", ["accepted"]),
+    ("attempts.rejected", ["rejected"]),
+    ("attempts.reason", None),
+    ("attempts.reason", "other"),
     ("criteria", None),
     ("criteria.set", "other"),
     *((f"criteria.{assertion}", "other") for assertion in Assertion),
@@ -691,17 +841,62 @@ REFUSED: list[tuple[dict[str, Any], str, list[str]]] = [
     # authorization
     ({"authorization": {}}, "authorization.actor", ["is required, and missing", "actor: sender_id"]),
     ({"authorization": {"actor": "a", "object": "o"}}, "authorization.grants", ["grants: {actor: member_id, object: room_id, from: joined_at, until: left_at}"]),
-    ({"authorization": {"actor": "a", "object": "o", "grants": {"actor": "a", "object": "o", "until": "u"}}}, "authorization.grants.from", ["from: joined_at"]),
-    ({"authorization": {"actor": "a", "object": "o", "grants": {"actor": "a", "object": "o", "from": "f"}}}, "authorization.grants.until", ["until: left_at"]),
+    ({"authorization": {"actor": "a", "object": "o", "grants": {"object": "o"}}}, "authorization.grants.actor", ["is required, and missing", "actor: member_id"]),
+    ({"authorization": {"actor": "a", "object": "o", "grants": {"actor": "a"}}}, "authorization.grants.object", ["is required, and missing", "object: room_id"]),
+    ({"authorization": {"actor": "a", "object": "o", "grants": ["a", "o"]}}, "authorization.grants", ["is a mapping", "{actor: member_id, object: room_id"]),
+    *(
+        ({"authorization": {"actor": "a", "object": "o", "grants": {"actor": "a", "object": "o", key: 5}}}, f"authorization.grants.{key}", ["is text, not 5", "in quotes"])
+        for key in ("from", "until", "revoked_at", "departed_at", "recorded_at", "approver")
+    ),
+    ({"authorization": {"actor": "a", "object": "o", "grants": {"actor": "a", "object": "o", "revoked": "r"}}}, "authorization.grants.revoked", ["did you mean 'revoked_at'?"]),
+    ({"authorization": {"actor": "a", "object": "o", "within": "", "grants": {"actor": "a", "object": "o"}}}, "authorization.within", ["is empty"]),
+    ({"authorization": {"actor": "a", "object": "o", "within": 5, "grants": {"actor": "a", "object": "o"}}}, "authorization.within", ["is text, not 5"]),
+    ({"authorization": {"actor": "a", "object": "o", "aprover": "p", "grants": {"actor": "a", "object": "o"}}}, "authorization.aprover", ["did you mean 'approver'?"]),
+    ({"authorization": {"actor": "a", "object": "o", "approver": "__p", "grants": {"actor": "a", "object": "o"}}}, "authorization.approver", ["kept for the engine"]),
+    ({"authorization": {"actor": "a", "object": "o", "grants": {"actor": "a", "object": "o"}}}, "authorization", ["needs a clock", "clock: {event: sent_at}"]),
     ({"authorization": {"actor": "a", "object": "o", "grants": {"actor": "a", "object": "o", "from": "f", "until": "u", "untill": "u"}}}, "authorization.grants.untill", ["did you mean 'until'?"]),
     ({"authorization": {"actor": "a", "object": "o", "grants": {"actor": "a", "object": "o", "from": "f", "until": "u"}, "exempt": [{"reason": "r"}]}}, "authorization.exempt[0].where", ["where: {kind: [system]}"]),
+    # corrections and attempts
+    ({"corrections": "changed_by"}, "corrections", ["is a mapping, not 'changed_by'", "actor: changed_by"]),
+    ({"corrections": {}}, "corrections.actor", ["is required, and missing", "actor: changed_by"]),
+    ({"corrections": {"actor": "a"}}, "corrections.object", ["is required, and missing", "object: message_id"]),
+    ({"corrections": {"actor": "a", "object": "o"}}, "corrections.grants", ["is required, and missing", "opens, until: closes"]),
+    ({"corrections": {"actor": "a", "object": "o", "at": "t", "grants": {"actor": "a", "object": "o", "until": "u"}}}, "corrections.grants.from", ["an approval of a change has a beginning and an end", "name the column"]),
+    ({"corrections": {"actor": "a", "object": "o", "at": "t", "grants": {"actor": "a", "object": "o", "from": "f"}}}, "corrections.grants.until", ["an approval of a change has a beginning and an end"]),
+    ({"corrections": {"actor": "a", "object": "o", "at": 5, "grants": {"actor": "a", "object": "o", "from": "f", "until": "u"}}}, "corrections.at", ["is text, not 5"]),
+    ({"corrections": {"actor": "a", "object": "o", "within": " ", "at": "t", "grants": {"actor": "a", "object": "o", "from": "f", "until": "u"}}}, "corrections.within", ["is empty"]),
+    ({"corrections": {"actor": "a", "object": "o", "att": "t", "grants": {"actor": "a", "object": "o", "from": "f", "until": "u"}}}, "corrections.att", ["did you mean 'at'?"]),
+    ({"corrections": {"actor": "a", "object": "o", "grants": {"actor": "a", "object": "o", "from": "f", "until": "u"}}}, "corrections", ["needs a clock"]),
+    ({"attempts": ["status"]}, "attempts", ["is a mapping", "{outcome: status, accepted: [accepted], rejected: [rejected]}"]),
+    ({"attempts": {}}, "attempts.outcome", ["is required, and missing", "outcome: status"]),
+    ({"attempts": {"outcome": "s", "rejected": ["r"]}}, "attempts.accepted", ["is required, and missing", "[accepted]"]),
+    ({"attempts": {"outcome": "s", "accepted": ["a"]}}, "attempts.rejected", ["is required, and missing", "[rejected]"]),
+    ({"attempts": {"outcome": "s", "accepted": [], "rejected": ["r"]}}, "attempts.accepted", ["lists no outcome", "[accepted]"]),
+    ({"attempts": {"outcome": "s", "accepted": "a", "rejected": ["r"]}}, "attempts.accepted", ["is a list", "write [a]"]),
+    ({"attempts": {"outcome": "s", "accepted": ["a", "a"], "rejected": ["r"]}}, "attempts.accepted[1]", ["'a' is there twice"]),
+    ({"attempts": {"outcome": "s", "accepted": ["a"], "rejected": ["r", "r"]}}, "attempts.rejected[1]", ["'r' is there twice"]),
+    ({"attempts": {"outcome": "s", "accepted": ["a"], "rejected": ["r", "a"]}}, "attempts.rejected[1]", ["'a' is accepted, too", "leave it out of one"]),
+    ({"attempts": {"outcome": "s", "accepted": ["a"], "rejected": ["r"], "reson": "w"}}, "attempts.reson", ["did you mean 'reason'?"]),
     # validity and criteria
     ({"validity": {"expect": {}}}, "validity", ["is a list"]),
     ({"validity": [{}]}, "validity[0]", ["is an expectation with its arguments, not {}", "expect_column_values_to_be_unique"]),
     ({"validity": ["expect"]}, "validity[0]", ["is an expectation with its arguments, not 'expect'"]),
-    ({"validity": [{"expect": {"a": {1, 2}}}]}, "validity[0]", ["is nothing that JSON can write", "in quotes"]),
-    ({"validity": [{"expect": {"a": float("inf")}}]}, "validity[0]", ["inf is nothing that JSON can write"]),
-    ({"validity": [{"expect": {1: 2}}]}, "validity[0]", ["the key 1 is not text"]),
+    ({"validity": [{"expect": {"a": {1, 2}}}]}, "validity[0].kwargs", ["is nothing that JSON can write", "in quotes"]),
+    ({"validity": [{"expect": {"a": float("inf")}}]}, "validity[0].kwargs", ["inf is nothing that JSON can write"]),
+    ({"validity": [{"expect": {1: 2}}]}, "validity[0].kwargs", ["the key 1 is not text"]),
+    ({"validity": [{"expect": "column"}]}, "validity[0].kwargs", ["is a mapping of arguments, not 'column'", "{column: message_id}"]),
+    ({"validity": [{"type": "expect", "kwargs": []}]}, "validity[0].kwargs", ["is a mapping of arguments"]),
+    ({"validity": [{"expect": {}, "exspect": {}}]}, "validity[0]", ["names 2 expectations: 'expect, exspect'"]),
+    ({"validity": [{"side": "source"}]}, "validity[0]", ["names 0 expectations"]),
+    ({"validity": [{"type": "expect", "kwarg": {}}]}, "validity[0].kwarg", ["did you mean 'kwargs'?"]),
+    ({"validity": [{"type": ""}]}, "validity[0].type", ["is empty"]),
+    ({"validity": [{"type": 5}]}, "validity[0].type", ["is text, not 5"]),
+    ({"validity": [{"expect": {}, "side": "sorce"}]}, "validity[0].side", ["cannot be 'sorce'", "write 'source', 'destination' or 'both'"]),
+    ({"validity": [{"expect": {}, "severity": "fatal"}]}, "validity[0].severity", ["cannot be 'fatal'", "write 'critical', 'warning' or 'info'"]),
+    ({"validity": [{"expect": {"severity": "fatal"}}]}, "validity[0].severity", ["cannot be 'fatal'"]),
+    ({"validity": [{"expect": {}, "over": "day"}]}, "validity[0].over", ["cannot be 'day'", "write 'batch' or 'run'"]),
+    ({"validity": [{"suite": "s.json", "sides": "both"}]}, "validity", ["beside a suite there is no key 'sides'"]),
+    ({"validity": [{"suite": 5}]}, "validity", ["a suite is the path of its JSON, not 5"]),
     ({"criteria": {"completeness": "PI1.3"}}, "criteria.set", ["is required, and missing", "set: TSC-2017"]),
     ({"criteria": {"set": "TSC-2017", "completness": "PI1.3"}}, "criteria.completness", ["did you mean 'completeness'?"]),
     ({"criteria": {"set": 2017}}, "criteria.set", ["is text, not 2017", "in quotes"]),
@@ -792,6 +987,10 @@ def test_the_columns_of_the_public_face() -> None:
         (lambda: Timeliness(within=5, never_over=4), "timeliness: never_over: 4us is shorter"),
         (lambda: Outcomes(accept=[]), "outcomes: accept: lists no outcome"),
         (lambda: Exclusion(name="x"), "exclusion: where: is required"),
+        (lambda: Expected(), "expected: is an expectation with its arguments, not {}"),
+        (lambda: Grants(actor="a"), "grants: object: is required"),
+        (lambda: Attempts(outcome="s", accepted=[], rejected=[]), "attempts: accepted: lists no outcome"),
+        (lambda: Corrections(actor="a", object="o", at="t", grants=Grants(actor="a", object="o")), "corrections: grants.from: is required"),
     ],
 )  # fmt: skip
 def test_in_python_too_the_error_is_ours(make: Any, message: str) -> None:

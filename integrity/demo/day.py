@@ -19,7 +19,7 @@ from integrity.demo.desk import Planted, Subject, open_desk
 from integrity.demo.messages import ended_elsewhere, messages
 from integrity.demo.score import Accusation
 from integrity.demo.writing import CONTRACT, SCHEMA, make_room, write_archive, write_gateway, write_json
-from integrity.demo.wrong_grants import Act, granted, write_grants
+from integrity.demo.wrong_grants import WAYS, Act, granted, write_grants
 from integrity.errors import StoreError, UsageError
 
 __all__ = ["READ_AFTER", "SEOUL", "Day", "generate_day"]
@@ -122,16 +122,18 @@ def generate_day(
     outcomes = ended_elsewhere(frame, start)
     planted: tuple[Planted, ...] = ()
     touched: list[Subject] = []
+    guests: dict[int, Item] = {}
     if faults:
         desk = open_desk(np.random.default_rng([seed, 2]), frame, items, start, end)
         planted = tuple(plant(desk, items))
         touched = desk.touched
+        frame, guests = _guests(frame, desk.pool, max(1, items // 100_000) * WAYS)
         outcomes += desk.outcomes
 
     grants, wrong = granted(
         Random(f"grants {seed}"),
-        _acts(frame, touched, start, end),
-        lambda act: act.item is not None and start + _HOUR <= act.at < end - _HOUR,
+        _acts(frame, touched, guests, start, end),
+        lambda act: act.item is not None,
         start,
         max(1, items // 100_000),
         faults,
@@ -173,14 +175,27 @@ def generate_day(
     )
 
 
-def _acts(frame: pl.DataFrame, touched: list[Subject], start: datetime, end: datetime) -> list[Act[Item | None]]:
+def _guests(frame: pl.DataFrame, pool: list[Subject], count: int) -> tuple[pl.DataFrame, dict[int, Item]]:
+    """Let some healthy messages have been written by guests, who write nothing else; return which ones."""
+    chosen = [subject for subject in pool if subject.source[0].kind != "system"][:count]
+    places = [subject.positions[0] for subject in chosen]
+    names = [f"u9{number:05d}" for number in range(len(chosen))]
+    written = frame["sender_id"].scatter(places, names)
+    rows = [subject.source[0] for subject in chosen]
+    items = {place: (row.tenant_id, row.room_id, row.message_id) for place, row in zip(places, rows, strict=True)}
+    return frame.with_columns(written), items
+
+
+def _acts(
+    frame: pl.DataFrame, touched: list[Subject], guests: Mapping[int, Item], start: datetime, end: datetime
+) -> list[Act[Item | None]]:
     """Who wrote in which room and when, as the gateway has it in the end; indicators and the service left out."""
     spoilt = {position for subject in touched for position in subject.positions}
     people = frame.with_row_index("position").filter(~pl.col("kind").is_in(["typing", "system"]))
-    columns = ("position", "sender_id", "room_id", "sent_at", "tenant_id", "message_id")
+    columns = ("position", "sender_id", "room_id", "sent_at")
     acts: list[Act[Item | None]] = [
-        Act(sender, room, sent, (tenant, room, message))
-        for position, sender, room, sent, tenant, message in people.select(columns).iter_rows()
+        Act(sender, room, sent, guests.get(position))
+        for position, sender, room, sent in people.select(columns).iter_rows()
         if position not in spoilt
     ]
     for subject in touched:  # whose times may be wrong by now: their writers are covered all day

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Generic, TypeVar
@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 from integrity.demo.writing import instant, write_csv
 from integrity.errors import UsageError
 
-__all__ = ["Act", "Grant", "Wrong", "granted", "write_grants"]
+__all__ = ["WAYS", "Act", "Grant", "Wrong", "granted", "write_grants"]
 
 _Item = TypeVar("_Item")
 _SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
@@ -101,6 +101,10 @@ _FAULTS: tuple[tuple[str, str, Callable[[Act[object], datetime], list[Grant]]], 
 )
 
 
+#: In how many ways an act may be wrong.
+WAYS = len(_FAULTS)
+
+
 def granted(
     rng: Random, acts: Sequence[Act[_Item]], fit: Callable[[Act[_Item]], bool], start: datetime, each: int, faults: bool
 ) -> tuple[list[Grant], list[Wrong[_Item]]]:
@@ -161,13 +165,17 @@ def _sound(rng: Random, actor: str, thing: str, first: datetime, last: datetime,
 
 def write_grants(path: Path, header: Sequence[str], grants: Iterable[Grant]) -> None:
     """Write the grants: actor, object, since, until and when they were entered, under names of their own."""
+
+    def told(moment: datetime) -> str:
+        return instant(moment.astimezone(UTC))
+
     rows = [
         (
             each.actor,
             each.object,
-            instant(each.since),
-            "" if each.until is None else instant(each.until),
-            instant(each.entered),
+            told(each.since),
+            "" if each.until is None else told(each.until),
+            told(each.entered),
         )
         for each in grants
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from random import Random
@@ -17,12 +17,16 @@ from integrity.demo.drive.uploads import Uploads, uploads
 from integrity.demo.drive.writing import SCHEMA, beyond, make_room, write_log, write_outcomes, write_store
 from integrity.demo.score import FileAccusation
 from integrity.demo.writing import write_json
+from integrity.demo.wrong_grants import WAYS, Act, Grant, granted, write_grants
 from integrity.errors import StoreError, UsageError
+from integrity.trees.names import key_of
 
 __all__ = ["DriveDay", "generate_drive_day"]
 
 #: Below this a day has too few files for every fault to find one of its own.
 MINIMUM_FILES = 600
+#: As the contract calls them; and when they were entered.
+MEMBERS = ("member", "folder", "since", "until", "entered")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class DriveDay:
         source: The URL of the log of uploads.
         destination: The URL of the store, a folder whose files carry the moment of their storing.
         outcomes: The path of the list of files that ended elsewhere.
+        grants: The path of the list of who may write into which folder, and all below it, since when until when.
         contract: The name of the contract: that of files, as it is.
         start: The first moment of the day, a Seoul midnight.
         end: The first moment after it.
@@ -53,6 +58,7 @@ class DriveDay:
     source: str
     destination: str
     outcomes: str
+    grants: str
     contract: str
     start: datetime
     end: datetime
@@ -108,19 +114,33 @@ def generate_drive_day(
     try:
         make_room(directory)
         planted: tuple[PlantedFile, ...] = ()
+        fits = _healthy(made, start, end)
         others, ended, unverified = made.others, made.ended, 0
         if faults:
-            cabinet = Cabinet(Random(f"faults of the drive {seed}"), _healthy(made, start, end), made.taken)
+            cabinet = Cabinet(Random(f"faults of the drive {seed}"), fits, made.taken)
             cabinet.rng.shuffle(cabinet.pool)
             planted = tuple(plant(cabinet, files, beyond(directory)))
+            fits = cabinet.pool  # whom no fault befell
             others, ended = [*others, *cabinet.strays], [*ended, *cabinet.outcomes]
             unverified = len(cabinet.unverified)
+        each = max(1, files // 3_000)
+        guests = _guests(fits, each * WAYS) if faults else {}
+        grants, wrong = granted(
+            Random(f"grants of the drive {seed}"),
+            _acts(made.filed, guests, start, end),
+            lambda act: act.item is not None,
+            start,
+            each,
+            faults,
+        )
+        planted += tuple(PlantedFile(one.fault, one.why, "unauthorized", one.item) for one in wrong)
         # First, because it is also what tells a later call that the folder is a day and may be replaced.
         write_json(directory / "faults.json", planted, SCHEMA, seed=seed, files=files, day=day, as_of=as_of)
         stored = [*(each for filed in made.filed for each in filed.stored), *others]
         octets = write_store(directory, stored)
         rows = write_log(log, made.filed)
         write_outcomes(outcomes, ended)
+        write_grants(directory / "grants.csv", MEMBERS, _inherited(grants))
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"a day cannot be written to {directory}: {error}", "choose another directory") from error
     return DriveDay(
@@ -128,6 +148,7 @@ def generate_drive_day(
         f"sqlite:///{log.as_posix()}#uploads",
         f"tree:{(directory / 'store').as_posix()}?stored=modified",
         outcomes.as_posix(),
+        (directory / "grants.csv").as_posix(),
         "file",
         start,
         end,
@@ -153,3 +174,41 @@ def _healthy(made: Uploads, start: datetime, end: datetime) -> list[Filed]:
     """Choose whom faults may befall: files that are stored, of batches that are long closed."""
     hour = timedelta(hours=1)
     return [each for each in made.filed if each.stored and start + hour <= each.uploaded < end - 4 * hour]
+
+
+def _guests(pool: list[Filed], count: int) -> dict[int, str]:
+    """Let some healthy files have been uploaded by guests, who upload nothing else; return which files."""
+    plain = [each for each in pool if each.sort == "plain" and len(each.logged) == 1 and "/" in each.path]
+    for number, each in enumerate(plain[:count]):
+        each.logged[0].uploader = f"guest-{number + 1:02d}"
+    return {id(each): each.path for each in plain[:count]}
+
+
+def _acts(filed: list[Filed], guests: dict[int, str], start: datetime, end: datetime) -> list[Act[str | None]]:
+    """Who wrote into which folder and when, as the log has it in the end; of a guest, which file."""
+    acts: list[Act[str | None]] = []
+    day = timedelta(days=1)
+    for each in filed:
+        for upload in each.logged:
+            if upload.path is None or upload.kind == "native":
+                continue
+            path = key_of(upload.path)
+            folder = path.rpartition("/")[0] or path  # what lies in no folder is granted by itself
+            if id(each) in guests:
+                acts.append(Act(upload.uploader, folder, each.uploaded, each.path))
+            else:  # whose times may be wrong by now: covered all day
+                acts += [Act(upload.uploader, folder, at, None) for at in (start - 2 * day, end + 2 * day)]
+    return acts
+
+
+def _inherited(grants: list[Grant]) -> list[Grant]:
+    """Grant some of those who belong here the outermost folder besides: what lies in it is covered twice."""
+    above: dict[tuple[str, str], Grant] = {}
+    for grant in grants:
+        top = grant.object.split("/")[0]
+        if not grant.actor.startswith("guest-") and top != grant.object and len(grant.object) % 3 == 0:
+            above.setdefault((grant.actor, top), replace(grant, object=top, since=grant.entered, until=None))
+    whole = {(grant.actor, grant.object) for grant in above.values()}
+    own = [grant for grant in grants if (grant.actor, grant.object) not in whole]
+    kept = [grant for grant in own if (grant.actor, grant.object.split("/")[0]) not in whole or len(grant.object) % 2]
+    return [*kept, *above.values()]

@@ -26,7 +26,10 @@ __all__ = ["SCHEMA", "beyond", "make_room", "write_log", "write_outcomes", "writ
 SCHEMA: Final = "integrity.demo.drive/1"
 #: What the day put into the store, each name ended by NUL: so that nobody else's file is ever removed with it.
 _LISTED = "store.list"
-_FILES = ("drive.db", "drive.db-wal", "drive.db-shm", "drive.db-journal", "outcomes.csv", "faults.json", "result.json")
+_FILES = (
+    "drive.db", "drive.db-wal", "drive.db-shm", "drive.db-journal", "grants.csv", "outcomes.csv", "faults.json",
+    "result.json",
+)  # fmt: skip
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CREATE = """
 CREATE TABLE uploads (

@@ -102,7 +102,7 @@ LOG: list[FileFault] = []
 )  # two would be one identity
 def _nowhere(cabinet: Cabinet, filed: Filed) -> Expected:
     filed.logged[0].path = None
-    return [("lost", None), ("invalid", None), ("extra", filed.path)]
+    return [("lost", None), ("invalid", None), ("unauthorized", None), ("extra", filed.path)]
 
 
 @fault(LOG, "logged twice", "one upload, one file, and two rows of it in the log", fits=solid)
