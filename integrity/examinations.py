@@ -226,7 +226,7 @@ def examinations(
 
 
 def _expect(promise: Contract, sides: Sequence[Reader | ControlTotals], case: Case, found: Examinations) -> None:
-    from integrity.validity.asked import asked, unheard
+    from integrity.validity.asked import asked, name_of, unheard
     from integrity.validity.examine import Examiner
 
     held = {}
@@ -241,4 +241,6 @@ def _expect(promise: Contract, sides: Sequence[Reader | ControlTotals], case: Ca
                 why = "recorded totals have no rows to look at"
                 severity = question.expected.severity
                 found.unasked.append(Held(question.name, role, severity, Verdict.UNVERIFIED, 0, 0, 0, why))
-    unheard(promise, held)
+    for expected, why in unheard(promise, held):
+        name = name_of(expected)
+        found.unasked.append(Held(name, "source", expected.severity, Verdict.UNVERIFIED, 0, 0, 0, why))

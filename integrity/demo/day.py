@@ -137,6 +137,7 @@ def generate_day(
         start,
         max(1, items // 100_000),
         faults,
+        entered=True,
     )
     planted += tuple(Planted(each.fault, each.why, "unauthorized", *each.item) for each in wrong if each.item)
     contract = folder / "message-day.yaml"

@@ -106,7 +106,13 @@ WAYS = len(_FAULTS)
 
 
 def granted(
-    rng: Random, acts: Sequence[Act[_Item]], fit: Callable[[Act[_Item]], bool], start: datetime, each: int, faults: bool
+    rng: Random,
+    acts: Sequence[Act[_Item]],
+    fit: Callable[[Act[_Item]], bool],
+    start: datetime,
+    each: int,
+    faults: bool,
+    entered: bool = False,
 ) -> tuple[list[Grant], list[Wrong[_Item]]]:
     """Return the grants of a day, and the acts that they leave uncovered.
 
@@ -117,6 +123,7 @@ def granted(
         start: The first moment of the day.
         each: How many acts each fault befalls.
         faults: Left out, every act is covered.
+        entered: Whether the contract asks when a grant was entered.
 
     Raises:
         UsageError: the day has too few acts.
@@ -134,6 +141,8 @@ def granted(
         if len(fitting) < each * len(_FAULTS):
             raise UsageError("too few people of this day do something once only", "ask for more items")
         for name, why, spoil in _FAULTS:
+            if spoil is _entered_later and not entered:
+                continue
             for _ in range(each):
                 act = fitting.pop()
                 del times[act.actor, act.object]

@@ -49,7 +49,7 @@ _ENVELOPE = frozenset((b"delivered-to", b"x-original-to", b"x-envelope-to", b"en
 #: The headers of addresses: what an encoded-word says there can be no delimiter.
 ADDRESSES = frozenset((b"from", b"reply-to", b"to", b"cc"))
 _MIME = frozenset((b"content-type", b"content-disposition"))
-_KEPT = frozenset((*RELAXED, b"received", b"content-id"))
+_KEPT = frozenset((*RELAXED, b"received", b"content-id", b"authentication-results"))
 #: How many octets and how many headers a block may have; what follows is taken for content, so that it is not lost.
 LENGTH = 4 * 2**20
 FIELDS = 100_000

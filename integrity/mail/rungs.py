@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from integrity.mail.additions import without_in_header
+from integrity.mail.authenticity import authenticated, from_domain
 from integrity.mail.charsets import text8
 from integrity.mail.contents import content
 from integrity.mail.headers import ADDRESSES, MEANT, RELAXED, Header, meaning, moment, received_at
@@ -49,6 +50,9 @@ class Rungs:
         size: Octets as stored.
         sent_at: The Date header, in microseconds since the epoch, UTC; ``None`` if it cannot be read.
         received_at: The date of the topmost Received header, likewise: when the last server got this copy.
+        authenticated_as: Who sent it, as the last server verified it: an account, or a domain.
+        authenticated_by: How that is known: ``account``, ``own domain`` or ``other domain``.
+        from_domain: The domain that it claims to come from.
         recipients: Envelope recipients that servers recorded in this copy, distinct; never those of To and Cc.
         defects: What is wrong with the mail, joined by semicolons; ``None`` if it is sound.
         added: The names of the declared additions that were found, and left out of the mime rung.
@@ -63,6 +67,9 @@ class Rungs:
     size: int
     sent_at: int | None
     received_at: int | None
+    authenticated_as: str | None
+    authenticated_by: str | None
+    from_domain: str | None
     recipients: tuple[str, ...]
     defects: str | None
     added: tuple[str, ...]
@@ -110,6 +117,7 @@ def climb(data: bytes | mmap.mmap, additions: Sequence[Addition] = ()) -> Rungs:
         defects.say("no header")
     raw, crlf = _octet_rungs(octets)
     mime = tree.sha256()
+    who, how = authenticated(header)
     return Rungs(
         message_id=_message_id(header) or f"mime:{mime}",
         raw_sha256=raw,
@@ -120,6 +128,9 @@ def climb(data: bytes | mmap.mmap, additions: Sequence[Addition] = ()) -> Rungs:
         size=octets.size,
         sent_at=moment(header.first(b"date")),
         received_at=received_at(header),
+        authenticated_as=who,
+        authenticated_by=how,
+        from_domain=from_domain(header),
         recipients=_recipients(header.envelope) if header.envelope else (),
         defects=str(defects) or None,
         added=tuple(added),

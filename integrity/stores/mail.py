@@ -36,6 +36,8 @@ _MOMENT: Final = pa.timestamp("us", "UTC")
 #:   name of a Maildir's file, the From line of an mbox), and with ``?delivered=received`` else the topmost Received
 #:   header. Both are times of servers.
 #:   ``sent_at`` is the Date header, and ``internal_date`` what IMAP calls so: clients choose these.
+#: - ``authenticated_as``, ``authenticated_by``: who sent it, as the last server verified it (RFC 8601), and how that is
+#:   known; ``from_domain``: the domain that it claims to come from. Of what was journaled, those of the mail itself.
 #: - ``defects``: what is wrong with it, in words. Such a mail is invalid, and has digests all the same.
 _COLUMNS: Final[dict[str, pa.DataType]] = {
     "mailbox": pa.string(),
@@ -51,6 +53,9 @@ _COLUMNS: Final[dict[str, pa.DataType]] = {
     "accepted_at": _MOMENT,
     "delivered_at": _MOMENT,
     "internal_date": _MOMENT,
+    "authenticated_as": pa.string(),
+    "authenticated_by": pa.string(),
+    "from_domain": pa.string(),
     "defects": pa.string(),
     "path": pa.string(),
 }
@@ -171,6 +176,9 @@ class MailStore:
             "mime_tree": rungs.mime_tree,
             "size_bytes": rungs.size,
             "sent_at": rungs.sent_at,
+            "authenticated_as": rungs.authenticated_as,
+            "authenticated_by": rungs.authenticated_by,
+            "from_domain": rungs.from_domain,
             "accepted_at": mail.stored_at if received is None else received,
             "delivered_at": self._delivered(mail, received),
             "defects": "; ".join(defects) or None,

@@ -18,7 +18,7 @@ from integrity.contracts import Contract, Expected
 from integrity.errors import ContractError, did_you_mean
 from integrity.gx_import import great_expectations
 
-__all__ = ["Asked", "Manner", "asked", "exactly", "sound", "unheard"]
+__all__ = ["Asked", "Manner", "asked", "exactly", "name_of", "sound", "unheard"]
 
 
 class Manner(StrEnum):
@@ -87,10 +87,7 @@ class Asked:
     @property
     def name(self) -> str:
         """What it is called in a result: its name, and of what it is asked."""
-        own = self.expected.kwargs
-        about = [own[key] for key in ("column", "column_A", "column_B") if isinstance(own.get(key), str)]
-        about += [each for each in own.get("column_list") or () if isinstance(each, str)]
-        return f"{self.expected.type}({', '.join(about)})" if about else self.expected.type
+        return name_of(self.expected)
 
     @property
     def mostly(self) -> Decimal:
@@ -127,8 +124,11 @@ def asked(contract: Contract, side: str, ours: Sequence[str]) -> list[Asked]:
         if missing and manner is not Manner.COLUMNS:
             if expected.side is None:
                 continue
-            near = did_you_mean(missing[0], ours)
-            raise ContractError(f"{where}: the {side} has no column {missing[0]!r}", near)
+            if _forgiven(contract, expected, missing):
+                manner, why = Manner.NOTHING, f"the {side} has no column {missing[0]!r}"
+            else:
+                near = did_you_mean(missing[0], ours)
+                raise ContractError(f"{where}: the {side} has no column {missing[0]!r}", near)
         columns = tuple(name for name in ours if name in expected.words or f'"{name}"' in _condition(expected))
         if expected.kwargs.get("condition_parser") == "pandas" or manner is Manner.COLUMNS:
             columns = tuple(ours)  # an expression in Python may name any of them
@@ -146,21 +146,38 @@ def sound(contract: Contract) -> None:
         _impl(expected, f"contract {contract.name!r}: validity[{place}]")
 
 
-def unheard(contract: Contract, held: Mapping[str, Sequence[str]]) -> None:
-    """Refuse an expectation that is asked of whichever side has its columns, where none has.
+def unheard(contract: Contract, held: Mapping[str, Sequence[str]]) -> list[tuple[Expected, str]]:
+    """Return the expectations that are asked of whichever side has their columns, where none has; and why.
 
     Raises:
-        ContractError: there is one.
+        ContractError: there is one that matters, about a column that no side needs to have.
     """
+    found = []
     for place, expected in enumerate(contract.validity):
         missing = {side: [n for n in _named(expected) if n not in ours] for side, ours in held.items()}
         if expected.side is None and all(missing.values()):
             name = missing["source"][0]
             every = [each for ours in held.values() for each in ours]
+            if _forgiven(contract, expected, missing["source"]):
+                found.append((expected, f"neither side has a column {name!r}"))
+                continue
             raise ContractError(
                 f"contract {contract.name!r}: validity[{place}]: neither side has a column {name!r}",
                 did_you_mean(name, every),
             )
+    return found
+
+
+def _forgiven(contract: Contract, expected: Expected, missing: Sequence[str]) -> bool:
+    """Whether it is no mistake that a column is not there: then its expectation is unverified, and the run goes on."""
+    may_lack = {name for name, column in contract.content.items() if column.evidence or column.optional}
+    return expected.severity != "critical" or may_lack.issuperset(missing)
+
+
+def name_of(expected: Expected) -> str:
+    """What an expectation is called in a result: its name, and the columns that it is about."""
+    about = _named(expected)
+    return f"{expected.type}({', '.join(about)})" if about else expected.type
 
 
 def exactly(value: Any, decimal: bool) -> Any:

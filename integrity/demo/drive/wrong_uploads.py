@@ -83,7 +83,12 @@ def _native(cabinet: Cabinet, filed: Filed) -> Expected:
     return [("extra", filed.path)]
 
 
-@fault(STRANGERS, "stray thumbnail", "made by the drive, and put among the files of the users")
+@fault(
+    STRANGERS,
+    "stray thumbnail",
+    "made by the drive, and put among the files of the users",
+    fits=lambda filed: "/" in filed.path,  # outermost they belong
+)
 def _thumbnail(cabinet: Cabinet, filed: Filed) -> Expected:
     (stored,) = filed.stored
     raw = parted(stored.raw)[0] + b".thumbnails/" + filed.logged[0].file_id.encode() + b".webp"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from random import Random
 from typing import ClassVar
@@ -12,7 +12,7 @@ from typing import ClassVar
 from integrity.demo.day import READ_AFTER, SEOUL
 from integrity.demo.mail.catalogue import plant
 from integrity.demo.mail.office import Office, PlantedMail, Posted
-from integrity.demo.mail.people import directory
+from integrity.demo.mail.people import DOMAIN, directory
 from integrity.demo.mail.traffic import traffic
 from integrity.demo.mail.writing import (
     SCHEMA,
@@ -25,6 +25,7 @@ from integrity.demo.mail.writing import (
 )
 from integrity.demo.score import MailAccusation
 from integrity.demo.writing import write_json
+from integrity.demo.wrong_grants import WAYS, Act, granted, write_grants
 from integrity.errors import StoreError, UsageError
 
 __all__ = ["MailDay", "generate_mail_day"]
@@ -42,6 +43,7 @@ class MailDay:
         source: The URL of the gateway's journal, an mbox.
         destination: The URL of the mailboxes, a tree of Maildirs.
         members: The path of the list of addresses, groups and aliases.
+        grants: The path of the list of who may send for which domain, since when until when.
         outcomes: The path of the list of mails that ended elsewhere.
         contract: The path of the contract, ``mail-day.yaml``.
         start: The first moment of the day, a Seoul midnight.
@@ -62,6 +64,7 @@ class MailDay:
     source: str
     destination: str
     members: str
+    grants: str
     outcomes: str
     contract: Path
     start: datetime
@@ -125,8 +128,29 @@ def generate_mail_day(
         office.rng.shuffle(office.pool)
         planted = tuple(plant(office, mails))
         others, ended = [*others, *office.strays], [*ended, *office.outcomes]
+        guests = office.pool[: WAYS * max(1, mails // 3_000)]
+        for number, guest in enumerate(guests):
+            guest.vouched = f"auth=pass smtp.auth=guest{number + 1:02d}@{DOMAIN}"
+        planted += tuple(_unvouched(office.pool[len(guests) :]))
+    grants, wrong = granted(
+        Random(f"grants of mail {seed}"),
+        _acts(posted, start, end),
+        lambda act: act.item is not None,
+        start,
+        max(1, mails // 3_000),
+        faults,
+    )
+    planted += tuple(
+        PlantedMail(each.fault, each.why, "unauthorized", box, each.item.message_id)
+        for each in wrong
+        if each.item
+        for box in each.item.expected
+    )
 
-    paths = {name: directory_ / name for name in ("members.csv", "outcomes.csv", "mail-day.yaml", "journal.mbox")}
+    paths = {
+        name: directory_ / name
+        for name in ("members.csv", "grants.csv", "outcomes.csv", "mail-day.yaml", "journal.mbox")
+    }
     try:
         make_room(directory_)
         # First, because it is also what tells a later call that the folder is a day and may be replaced.
@@ -134,6 +158,7 @@ def generate_mail_day(
         paths["mail-day.yaml"].write_text(contract(), encoding="utf-8", newline="\n")
         write_members(paths["members.csv"], people)
         write_outcomes(paths["outcomes.csv"], ended)
+        write_grants(paths["grants.csv"], ("sender", "domain", "since", "until", "entered"), grants)
         write_journal(paths["journal.mbox"], posted)
         delivered = write_mailboxes(directory_ / "mailboxes", people, posted, others)
     except OSError as error:
@@ -153,6 +178,7 @@ def generate_mail_day(
         f"mbox:{paths['journal.mbox'].as_posix()}?by=envelope",
         f"maildir:{(directory_ / 'mailboxes').as_posix()}",
         paths["members.csv"].as_posix(),
+        paths["grants.csv"].as_posix(),
         paths["outcomes.csv"].as_posix(),
         paths["mail-day.yaml"],
         start,
@@ -173,3 +199,28 @@ def _healthy(posted: list[Posted], accounted: set[tuple[str, str]], start: datet
         if start + hour <= each.accepted < end - 4 * hour
         and not any((box, each.message_id) in accounted for box in each.expected)
     ]
+
+
+def _unvouched(pool: list[Posted]) -> Iterator[PlantedMail]:
+    """Let two healthy mails have come from nobody who is known to have the right to send them."""
+    ways = (
+        ("nobody logged in", "the gateway took it without knowing from whom", "auth=none; dkim=none; spf=softfail"),
+        ("signed by another", "a domain signed it that is not the one in From", "dkim=pass header.d=bulk.example"),
+    )
+    for (fault, why, vouched), posted in zip(ways, pool, strict=False):
+        posted.vouched = vouched
+        for box in posted.expected:
+            yield PlantedMail(fault, why, "unauthorized", box, posted.message_id)
+
+
+def _acts(posted: list[Posted], start: datetime, end: datetime) -> list[Act[Posted | None]]:
+    """Who sent for which domain and when; of a guest, which mail. Who came from outside vouches for themself."""
+    acts: list[Act[Posted | None]] = []
+    day = timedelta(days=1)
+    for each in posted:
+        domain = each.letter.sender.address.partition("@")[2]
+        if each.vouched is not None and "smtp.auth" in each.vouched:
+            acts.append(Act(each.vouched.partition("smtp.auth=")[2], domain, each.accepted.astimezone(UTC), each))
+        elif each.account is not None:
+            acts += [Act(each.account, domain, at, None) for at in (start - 2 * day, end + 2 * day)]
+    return acts

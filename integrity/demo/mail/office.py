@@ -13,7 +13,7 @@ from random import Random
 from typing import NamedTuple
 
 from integrity.demo.mail.letters import AS_SENT, Letter, Party, Style, written
-from integrity.demo.mail.people import Directory
+from integrity.demo.mail.people import DOMAIN, Directory
 from integrity.demo.shelf import Keeper, PlantedBreak
 from integrity.mail.rungs import climb
 
@@ -60,6 +60,7 @@ class Posted:
         expected: The mailboxes that these led to.
         copies: What is in them.
         kind: What sort of mail it is.
+        vouched: What the gateway wrote down of who sent it, if that is not the sender.
     """
 
     letter: Letter
@@ -69,6 +70,19 @@ class Posted:
     expected: tuple[str, ...]
     copies: list[Copy]
     kind: str
+    vouched: str | None = None
+
+    @property
+    def account(self) -> str | None:
+        """Who logged in to send it; nobody, if it came from outside."""
+        return self.sender.address if self.sender.address.endswith("@" + DOMAIN) else None
+
+    @property
+    def verified(self) -> str:
+        """What the gateway verified, as RFC 8601 has it."""
+        domain = self.sender.address.partition("@")[2]
+        own = f"auth=pass (login) smtp.auth={self.account}" if self.account else f"dkim=pass header.d={domain}"
+        return self.vouched or own
 
     @property
     def message_id(self) -> str:

@@ -22,7 +22,7 @@ __all__ = ["SCHEMA", "contract", "make_room", "write_journal", "write_mailboxes"
 
 #: Tells a later call that a folder holds a mail day.
 SCHEMA: Final = "integrity.demo.mail/1"
-_FILES = ("journal.mbox", "members.csv", "outcomes.csv", "mail-day.yaml", "faults.json", "result.json")
+_FILES = ("journal.mbox", "members.csv", "grants.csv", "outcomes.csv", "mail-day.yaml", "faults.json", "result.json")
 _DELIVERED = re.compile(r"\d+\.M\d+P\d+\.mbx\d\.acme\.example(,S=\d+)?(:2,[A-Z]*)?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _QUOTED = re.compile(rb"^(>*From )", re.MULTILINE)
@@ -85,6 +85,8 @@ def _stamped(posted: Posted) -> bytes:
         f"Received: from mail.{helo} (mail.{helo} [192.0.2.{number % 200}])",
         f"\tby gate{gate}.{DOMAIN} with ESMTPS id {number:08X};",
         f"\t{when}",
+        f"Authentication-Results: gate{gate}.{DOMAIN};",
+        f"\t{posted.verified}",
     ]
     lines += [f"DKIM-Signature: v=1; a=rsa-sha256; d={helo}; s=s1;", f"\tbh={number:044d}"]
     return unfolded(line.encode() for line in lines)
