@@ -234,7 +234,7 @@ def _expect(promise: Contract, sides: Sequence[Reader | ControlTotals], case: Ca
         if isinstance(side, Reader):
             columns = list(side.store.columns())
             held[role] = [side.mapping.get(name, name) for name in columns]
-            found.examiners[role] = Examiner(side, asked(promise, role, held[role]), case)
+            found.examiners[role] = examiner_of(side, asked(promise, role, held[role]), case)
         else:
             held[role] = list(promise.columns)
             for question in asked(promise, role, held[role]):

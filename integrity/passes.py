@@ -146,7 +146,9 @@ def measure(
     spools = [spool for spool in (remarks, identities) if spool is not None]
     if reader.pushed is not None:
         try:
-            return again(lambda: _totalled(reader, remarks), *spools)
+            totalled = again(lambda: _totalled(reader, remarks), *spools)
+            charges.conclude(reader)
+            return totalled
         except PushdownError as error:
             if reader.strict:
                 raise

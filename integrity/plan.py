@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from integrity.arguments import (
@@ -30,7 +30,7 @@ from integrity.fan_out import FannedOut, Members
 from integrity.grants import Approvals
 from integrity.items import Reader
 from integrity.promises import GRANTS
-from integrity.remote import Pushdown, pushdown_of
+from integrity.remote import Pushdown, offered, pushdown_of
 from integrity.rows import Slice
 from integrity.sides import Role
 from integrity.stores import open_store
@@ -59,6 +59,7 @@ class Plan:
         skips: Promises left out, and why.
         mapped: For each side, their column names to ours.
         zones: For each side, how naive timestamps are read.
+        references: Where the other stores are that were given, no password: grants, outcomes, members, corrections.
     """
 
     promise: Contract
@@ -71,6 +72,7 @@ class Plan:
     skips: dict[Assertion, str]
     mapped: dict[str, Any]
     zones: dict[str, str]
+    references: dict[str, str]
 
 
 def planned(
@@ -138,16 +140,34 @@ def planned(
             hindrance = "outcomes are looked up item by item"
         elif role == "source" and grants is not None and Assertion.AUTHORIZATION not in skips:
             hindrance = "grants are looked up item by item"
-        elif promise.validity and Assertion.VALIDITY not in skips:
-            hindrance = "expectations are asked of its rows"
         mapping, zone = mapped.get(role, {}), zones.get(role)
-        return side_of(promise, role, where, case, mapping, zone, begin, end, mode, hindrance)
+        reader = side_of(promise, role, where, case, mapping, zone, begin, end, mode, hindrance)
+        expecting = bool(promise.validity) and Assertion.VALIDITY not in skips
+        return _examinable(reader, case, mode) if expecting else reader
 
     sides = side("source", stores[0]), side("destination", stores[1])
     check_always(mode, sides)
     ended = None if outcomes is None else open_store(outcomes)
     permitted = None if grants is None else open_store(grants)
-    return Plan(promise, case, sides, ended, permitted, begin, end, skips, mapped, zones)
+    others = {"grants": grants, "outcomes": outcomes, "members": members, "corrections": corrections}
+    references = {name: open_store(store).location for name, store in others.items() if store is not None}
+    return Plan(promise, case, sides, ended, permitted, begin, end, skips, mapped, zones, references)
+
+
+def _examinable(side: Reader | ControlTotals, case: Case, mode: Pushdown) -> Reader | ControlTotals:
+    """Return a side that is pulled if its database cannot be asked all that is expected of it.
+
+    Raises:
+        PushdownError: it was to be pushed down in any case.
+    """
+    if isinstance(side, ControlTotals) or side.pushed is None:
+        return side
+    from integrity.validity.asked import asked
+    from integrity.validity.in_database import unaskable
+
+    ours = [side.mapping.get(name, name) for name in side.store.columns()]
+    why = unaskable(side, asked(case.contract, side.role, ours), case)
+    return offered(replace(side, pushed=None, strict=False), mode, why) if why else side
 
 
 def fresh(store: Any, promise: Contract, rehash: bool) -> Any:

@@ -29,7 +29,7 @@ from integrity.arguments import (
 )
 from integrity.balance import Compared
 from integrity.batches import batch_frame, total_counts
-from integrity.breaks import BreakKind, Case
+from integrity.breaks import Approving, BreakKind, Case
 from integrity.canonical import ENCODING_VERSION
 from integrity.charges import Charges
 from integrity.comparison import compare
@@ -120,7 +120,7 @@ def reconcile(
         >>> result.verdict.value, [(b.kind, b.id) for b in result.breaks.itertuples()]
         ('fail', [('corrupt', '2'), ('duplicate', '2'), ('lost', '3')])
     """
-    progress = progress or Quiet()
+    progress, started = progress or Quiet(), dt.datetime.now(dt.UTC)
     plan = planned(
         contract,
         source,
@@ -165,13 +165,17 @@ def reconcile(
         role: _recorded(side, how, compared, role, mapped, zones)
         for role, side, how in zip(roles, sides, compared.hows, strict=True)
     }
+    references = {
+        name: SideRead(location, started, mapped.get(name, {}), zones.get(name), recorded=False, how="pulled")
+        for name, location in plan.references.items()
+    }
     versions = _versions()
     return Result(
         contract=promise,
         verdict=verdict,
         assertions=assertions,
         totals=totals,
-        notes=(*_notes(promise, compared, judged, absent, skips, sides), *examined.notes()),
+        notes=(*_notes(promise, compared, judged, absent, skips, sides, case.approvals), *examined.notes()),
         expectations=examined.held(),
         attempts=_attempts(promise, compared),
         ladder=_reached(promise, compared, sides),
@@ -185,7 +189,8 @@ def reconcile(
         strength="accident",
         bound=_bound(promise, compared),
         self_test=tested,
-        spec_sha256=_spec(promise, mapped, zones, skips, versions),
+        spec_sha256=_spec(promise, mapped, zones, skips, versions, sorted(references)),
+        references=references,
         _batches=frame,
         _breaks=breaks,
         _warnings=examined.warnings(),
@@ -345,9 +350,14 @@ def _notes(
     absent: dict[Assertion, str],
     skips: dict[Assertion, str],
     sides: Sequence[Reader | ControlTotals],
+    approvals: Approving | None,
 ) -> tuple[str, ...]:
     notes = [f"{assertion.value} skipped: {why}" for assertion, why in skips.items()]
     notes += [f"{assertion.value}: {why}" for assertion, why in absent.items() if assertion not in skips]
+    if promise.corrections is not None and approvals is None:
+        notes.append(
+            "no store of approved changes was given (corrections=), so none of them explains a difference"
+        )
     closed = judged.filter(~pl.col("open"))
     if not judged.height:
         notes.append("no item was read on either side, so nothing was judged")
@@ -480,6 +490,7 @@ def _spec(
     zones: dict[str, str],
     skips: dict[Assertion, str],
     versions: dict[str, str],
+    references: list[str],
 ) -> str:
     """The SHA-256 of everything that was in force."""
     spec = {
@@ -489,4 +500,6 @@ def _spec(
         "skip": {assertion.value: why for assertion, why in skips.items()},
         "versions": versions,
     }
+    if references:
+        spec["references"] = references
     return hashlib.sha256(json.dumps(spec, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import html
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -109,6 +109,7 @@ class Result:
         self_test: What was planted and found in this very run, and what that does not prove.
         spec_sha256: Of everything that was in force: contract, mappings, time zones, skips, versions.
         expectations: What became of each expectation of the contract's ``validity``, on each side that it was asked of.
+        references: The other stores that were read, by what they are: grants, outcomes, members, corrections.
         attempts: Where the source records attempts: ``attempted`` = ``accepted`` + ``rejected`` + ``excluded``, and
             ``rejected_by_reason``.
     """
@@ -134,6 +135,7 @@ class Result:
     ladder: tuple[Reached, ...] = ()
     expectations: tuple[Held, ...] = ()
     attempts: Mapping[str, Any] = field(default_factory=dict)
+    references: Mapping[str, SideRead] = field(default_factory=dict)
     _warnings: Log = field(default_factory=Log)
     _review: Log = field(default_factory=Log)
 
@@ -364,6 +366,10 @@ class Result:
             "batches": _jsonable(self._batches.drop("__open")).to_dicts(),
             "breaks": breaks,
             "breaks_total": self._breaks.rows,
+            "warnings": self._listed(map(_public, self._warnings.frames())),
+            "warnings_total": self._warnings.rows,
+            "access_review": self._listed(self._review.frames()),
+            "access_review_total": self._review.rows,
         }
         for row in document["batches"]:
             for name in self.contract.amounts:
@@ -375,23 +381,21 @@ class Result:
             document["breaks_file"] = beside.name
         return document
 
+    def _listed(self, frames: Iterable[pl.DataFrame]) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for frame in frames:
+            rows += _jsonable(frame.head(BREAKS_IN_JSON - len(rows))).to_dicts()
+        return rows
+
     def _run(self) -> dict[str, Any]:
         return {
             "since": _iso(self.since),
             "until": _iso(self.until),
             "as_of": _iso(self.as_of),
-            "sides": {
-                name: {
-                    "location": side.location,
-                    "read_at": _iso(side.read_at),
-                    "columns": dict(side.mapping),
-                    "timezone": side.timezone,
-                    "recorded": side.recorded,
-                    "read": side.how,
-                }
-                for name, side in self.sides.items()
-            },
+            "sides": {name: _read(side) for name, side in self.sides.items()},
+            "references": {name: _read(store) for name, store in self.references.items()},
             "skips": {assertion.value: reason for assertion, reason in self.skips.items()},
+            "criteria": self.contract.criteria.model_dump(exclude_none=True) if self.contract.criteria else {},
             "exclusions": list(self.exclusions),
             "attempts": dict(self.attempts),
             "expectations": [asdict(each) for each in self.expectations],
@@ -402,6 +406,17 @@ class Result:
             "self_test": self.self_test,
             "notes": list(self.notes),
         }
+
+
+def _read(side: SideRead) -> dict[str, Any]:
+    return {
+        "location": side.location,
+        "read_at": _iso(side.read_at),
+        "columns": dict(side.mapping),
+        "timezone": side.timezone,
+        "recorded": side.recorded,
+        "read": side.how,
+    }
 
 
 def _scaled(unscaled: int, scale: int) -> Decimal:
