@@ -6,6 +6,7 @@ code with the library, so it is what the planted list is held against.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -29,7 +30,9 @@ from ruamel.yaml import YAML
 
 from integrity.demo import Accusation, Day, compare, generate_day
 from integrity.demo.catalogue import CATALOGUE
+from integrity.demo.wrong_grants import NAMES
 from integrity.errors import StoreError, UsageError
+from tests.grants_oracle import Rules, expected_of
 
 IDENTITY = ("tenant_id", "room_id", "message_id")
 CONTENT = ("body", "kind", "revision", "sender_id", "size_bytes")
@@ -113,9 +116,14 @@ def newest(rows: list[Row]) -> dict[Identity, list[Row]]:
     }
 
 
+KINDS = ("text", "sticker", "image", "file", "system")
+
+
 def breaks_rule(row: Row | None) -> bool:
     return row is not None and (
         None in identity(row)
+        or row["kind"] not in KINDS
+        or (isinstance(row["size_bytes"], int) and row["size_bytes"] < 0)
         or row["sent_at"] is None
         or any(isinstance(row[name], Unreadable) for name in ("sent_at", *CONTENT))
     )
@@ -155,6 +163,7 @@ def oracle(day: Day, clock: str = "destination") -> tuple[Counter[Accusation], C
     sources = newest([row for row in read(table(day, "outbox")) if row["kind"] != "typing"])
     copies = newest(read(archive(day)))
     accepted = {identity(row) for row in table(day, "outcomes") if row["outcome"] in ("recalled", "blocked")}
+    granted = members(day.grants, ("member_id", "room_id", "joined_at", "left_at", "entered_at"))
     found: Counter[Accusation] = Counter()
     ended: Counter[str] = Counter()
 
@@ -192,6 +201,13 @@ def oracle(day: Day, clock: str = "destination") -> tuple[Counter[Accusation], C
         for row in over:
             if not is_open(row, as_of):
                 accuse(over_kind, row)
+        for row in ours:
+            if row["kind"] != "system" and not is_open(row, as_of):
+                at = row["sent_at"] if isinstance(row["sent_at"], int) else None
+                act = {"actor": row["sender_id"], "object": row["room_id"], "at": at}
+                said = expected_of(act, granted.get(row["sender_id"], []), Rules())
+                if said is not None and said[0]:
+                    accuse("unauthorized", row)
         partner = {id(source): copy for source, copy in pairs}
         paired = {id(copy) for _, copy in pairs}
         for row in ours:
@@ -201,6 +217,18 @@ def oracle(day: Day, clock: str = "destination") -> tuple[Counter[Accusation], C
             if id(row) not in paired and breaks_rule(row):
                 accuse("invalid", row)
     return found, ended
+
+
+def members(path: str, names: tuple[str, ...]) -> dict[str, list[Row]]:
+    """The grants of a list, by actor: actor, object, since, until and when each was entered, by these names."""
+    found: dict[str, list[Row]] = defaultdict(list)
+    with open(path, encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            actor, thing, *times = (line[name] for name in names)
+            since, until, entered = (timestamp(each or None) for each in times)
+            grant = {"actor": actor, "object": thing, "from": since, "until": until, "recorded": entered}
+            found[actor].append(grant | {"revoked": None, "departed": None, "approver": None})
+    return found
 
 
 def planted(day: Day) -> Counter[Accusation]:
@@ -238,22 +266,25 @@ EXPECTED = {
     "never sent": "extra",
     "wrong tenant": "extra",
     "recalled, yet kept": "extra",
-    "typing stored": "extra",
+    "typing stored": "extra invalid",
     "twice on both sides": "invalid",
     "twice, archived once": "invalid lost",
     "id given out twice": "invalid",
     "no message id": "invalid",
-    "no room": "invalid",
+    "no room": "invalid unauthorized",
     "no message id, and lost": "lost invalid",
     "id dropped": "lost extra invalid",
     "no event time": "invalid",
     "thirtieth of February": "invalid corrupt",
     "size in hex": "invalid corrupt",
+    "unknown kind": "invalid",
+    "size below zero": "invalid",
     "slow": "late",
     "late by a hair": "late",
     "stuck": "late",
     "clock behind": "skewed",
     "from tomorrow": "skewed",
+    **dict.fromkeys(NAMES, "unauthorized"),
 }
 
 
@@ -288,7 +319,7 @@ def test_an_oracle_finds_what_was_planted_and_nothing_else(
 
 
 def test_every_fault_yields_its_kinds(day: Day) -> None:
-    assert list(EXPECTED) == ["lost burst", *(fault.name for fault in CATALOGUE)]
+    assert list(EXPECTED) == ["lost burst", *(fault.name for fault in CATALOGUE), *NAMES]
     kinds: dict[str, Counter[str]] = defaultdict(Counter)
     for each in day.planted:
         kinds[each.fault][each.kind] += 1
@@ -301,7 +332,7 @@ def test_every_fault_yields_its_kinds(day: Day) -> None:
 
 def test_every_kind_of_the_core_is_planted(day: Day) -> None:
     kinds = {each.kind for each in day.planted}
-    assert kinds == {"lost", "duplicate", "corrupt", "extra", "invalid", "late", "skewed"}
+    assert kinds == {"lost", "duplicate", "corrupt", "extra", "invalid", "late", "skewed", "unauthorized"}
 
 
 def test_no_item_suffers_two_faults(tmp_path: Path) -> None:
@@ -456,6 +487,7 @@ def test_the_gateway_is_one_plain_file(day: Day) -> None:
         "archive",
         "faults.json",
         "gateway.db",
+        "members.csv",
         "message-day.yaml",
     }
     assert day.source == f"sqlite:///{path.as_posix()}#outbox"

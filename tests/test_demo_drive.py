@@ -32,8 +32,13 @@ import integrity
 from integrity.demo import DriveDay, FileAccusation, compare, generate_drive_day
 from integrity.demo.drive import day as days
 from integrity.demo.drive.catalogue import CATALOGUE
+from integrity.demo.wrong_grants import NAMES
 from integrity.errors import StoreError, UsageError
+from tests.grants_oracle import Rules, expected_of
+from tests.test_demo_day import members
 
+#: The log knows no moment at which a grant was entered.
+GRANTS = [name for name in NAMES if name != "entered afterwards"]
 #: What each fault must yield for one file that it befalls. A change here changes what the demo teaches.
 EXPECTED = {
     "folder renamed": "lost extra",
@@ -78,7 +83,7 @@ EXPECTED = {
     "trashed, yet stored": "extra",
     "native, yet stored": "extra",
     "stray thumbnail": "extra",
-    "no path": "lost invalid extra",
+    "no path": "lost invalid extra unauthorized",
     "logged twice": "invalid lost",
     "not replaced": "corrupt skewed",
     "no time": "invalid",
@@ -90,6 +95,7 @@ EXPECTED = {
     "clock ahead": "skewed",
     "time of the file": "skewed",
     "from tomorrow": "skewed",
+    **dict.fromkeys(GRANTS, "unauthorized"),
 }
 #: What has to be reported at all: of the others nothing can be said.
 REPORTED = {name for name, kinds in EXPECTED.items() if kinds}
@@ -98,7 +104,9 @@ md5 = partial(hashlib.md5, usedforsecurity=False)
 
 
 def reconciled(day: DriveDay) -> integrity.Result:
-    return integrity.reconcile(day.contract, day.source, day.destination, outcomes=day.outcomes, as_of=day.as_of)
+    return integrity.reconcile(
+        day.contract, day.source, day.destination, grants=day.grants, outcomes=day.outcomes, as_of=day.as_of
+    )
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +222,15 @@ def oracle(day: DriveDay) -> tuple[Counter[FileAccusation], Counter[str]]:
         times = [at for row in rows if (at := moment(row["uploaded_at"])) is not None]
         if times and path is not None:
             expected[path] = [row for row in rows if moment(row["uploaded_at"]) == max(times)]
+    granted = members(day.grants, ("member", "folder", "since", "until", "entered"))
+    for path, rows in expected.items():
+        for row in rows:
+            at = moment(row["uploaded_at"])
+            if not open_(at):
+                us = None if at is None else (at - EPOCH) // timedelta(microseconds=1)
+                grants = [each | {"recorded": None} for each in granted.get(row["uploader"], [])]
+                told = expected_of({"actor": row["uploader"], "object": path, "at": us}, grants, Rules("/"))
+                said[FileAccusation("unauthorized", path)] += told is not None and told[0]
     for path in {**expected, **there}:
         rows, copies = list(expected[path]), sorted(there[path], key=lambda kept: kept.at)
         for nth, row in enumerate(rows):
@@ -268,7 +285,7 @@ def test_an_oracle_finds_what_was_planted_and_nothing_else(day: DriveDay, clean:
 
 
 def test_every_fault_yields_its_kinds(day: DriveDay) -> None:
-    assert list(EXPECTED) == [fault.name for fault in CATALOGUE]
+    assert list(EXPECTED) == [*(fault.name for fault in CATALOGUE), *GRANTS]
     kinds: dict[str, Counter[str]] = defaultdict(Counter)
     for each in day.planted:
         kinds[each.fault][each.kind] += 1

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 from integrity.demo.writing import instant, write_csv
 from integrity.errors import UsageError
 
-__all__ = ["WAYS", "Act", "Grant", "Wrong", "granted", "write_grants"]
+__all__ = ["NAMES", "WAYS", "Act", "Grant", "Wrong", "granted", "write_grants"]
 
 _Item = TypeVar("_Item")
 _SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
@@ -101,8 +101,9 @@ _FAULTS: tuple[tuple[str, str, Callable[[Act[object], datetime], list[Grant]]], 
 )
 
 
-#: In how many ways an act may be wrong.
-WAYS = len(_FAULTS)
+#: The names of the faults, and how many there are.
+NAMES = tuple(name for name, *_ in _FAULTS)
+WAYS = len(NAMES)
 
 
 def granted(
