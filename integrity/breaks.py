@@ -401,6 +401,10 @@ def remarked(source: pl.DataFrame, destination: pl.DataFrame, case: Case) -> pl.
         destination: The same of the other side.
         case: The rest.
     """
+    if not source.width:  # of a side that was recorded earlier there is no row, and no column
+        source = destination.clear()
+    if not destination.width:
+        destination = source.clear()
     identity = list(case.contract.identity)
     keys = [*identity, *PRINT]
     numbered = []

@@ -1,13 +1,15 @@
 """Who was granted what, and who made use of it?
 
-A store of grants is read once, split by actor; the items of a side wait split in the same way, so that any number of
-both is judged in bounded memory. What the judging is, :mod:`integrity.authorization` says.
+A store of grants is read once, split by actor. Where its grants fit into memory, items are judged as they come; else
+they wait, split in the same way, so that any number of both is judged in bounded memory. What the judging is,
+:mod:`integrity.authorization` says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -30,6 +32,8 @@ __all__ = ["Approvals", "Granted", "Permits", "granted", "permits"]
 
 _TEXT, _TIME = Column(type=ColumnType.TEXT), Column(type=ColumnType.TIMESTAMP)
 _TIMES = ("from", "until", "revoked", "departed", "recorded")
+#: How many items are asked about at a time.
+_AT_ONCE = 262_144
 _ROW, _GRANT, _EXEMPT = "__row", "__grant", "__exempt"
 _SCHEMA = {
     KEY: pl.UInt64, _GRANT: pl.Int64, "actor": pl.String, "object": pl.String,
@@ -158,6 +162,8 @@ class Permits:
         self._waiting = Spool()
         blank = self._reader.blank(Slice()).with_columns(pl.lit(0, pl.UInt64).alias(MARK))
         self._waiting.add(self._rows(blank, None))
+        self._pieces: list[pl.DataFrame] = []
+        self._used: list[pl.DataFrame] = []
         self._found = Log()
         #: How many items needed no grant, by the reason.
         self.exempt: dict[str, int] = {exemption.reason: 0 for exemption in self._promise.exempt}
@@ -165,11 +171,9 @@ class Permits:
         self.judged = 0
         self.unknown: list[pl.DataFrame] = []
         self.unknowns: dict[str, int] = {}
-        self._first: int | None = None
-        self._last: int | None = None
 
     def hear(self, chunk: Chunk, frame: pl.DataFrame) -> None:
-        """Lay the items of a chunk aside, but for those that need no grant."""
+        """Judge the items of a chunk, or lay them aside until those of their actors are together."""
         rows = self._rows(frame, chunk)
         if not rows.height:
             return
@@ -186,7 +190,33 @@ class Permits:
                 .otherwise(_EXEMPT)
                 .alias(_EXEMPT)
             )
-        self._waiting.add(rows)
+        if self._few is None:
+            self._waiting.add(rows)
+            return
+        self._pieces.append(rows)
+        if sum(piece.height for piece in self._pieces) >= _AT_ONCE:
+            self._judge_pieces(self._few)
+
+    @cached_property
+    def _few(self) -> pl.DataFrame | None:
+        """All grants, if they are so few that every item can be asked about when it comes; else nothing."""
+        spool = self.grants.spool
+        if spool.spilled or self._reader.contract.latest_by is not None:
+            return None
+        return pl.concat([spool.empty(), *spool.parts()])
+
+    def _judge_pieces(self, grants: pl.DataFrame) -> None:
+        pieces, self._pieces = self._pieces, []
+        if pieces:
+            self._used.append(self._judge(pl.concat(pieces), grants).used)
+
+    def _judge(self, rows: pl.DataFrame, grants: pl.DataFrame) -> Judged:
+        """Judge rows of which all grants of their actors are there."""
+        items = self._obliged(answerable(self._reader, rows)).with_row_index(_ROW)
+        self.judged += items.height
+        judged = judge(_items(items), grants.drop(KEY), _rules(self._promise.grants, self._promise.within))
+        self._keep(items, judged)
+        return judged
 
     def _rows(self, frame: pl.DataFrame, chunk: Chunk | None) -> pl.DataFrame:
         rows, mine = asked_of(self._reader, frame, self._case)
@@ -221,16 +251,17 @@ class Permits:
         )
 
     def finish(self) -> None:
-        """Bring items and grants together, actor by actor."""
+        """Judge what is left, and say what a review of access should know."""
         self.review = Log()
         self.review.add(_listed(pl.DataFrame(schema={**_SCHEMA, "items": pl.Int64, "remark": pl.String})))
-        for items, grants in together(self._waiting, self.grants.spool):
-            items = self._obliged(answerable(self._reader, items)).with_row_index(_ROW)
-            self.judged += items.height
-            judged = judge(_items(items), grants.drop(KEY), _rules(self._promise.grants, self._promise.within))
-            self._keep(items, judged)
-            self._bounds(items)
-            self.review.add(self._reviewed(grants, judged))
+        if self._few is not None:
+            self._judge_pieces(self._few)
+            none = pl.DataFrame(schema={_GRANT: pl.Int64, "items": pl.Int64})
+            used = pl.concat([none, *self._used]).group_by(_GRANT).agg(pl.col("items").sum())
+            self.review.add(self._reviewed(self._few, used))
+        else:
+            for rows, grants in together(self._waiting, self.grants.spool):
+                self.review.add(self._reviewed(grants, self._judge(rows, grants).used))
         self._waiting.clear()
 
     def _obliged(self, items: pl.DataFrame) -> pl.DataFrame:
@@ -267,19 +298,9 @@ class Permits:
             for why, count in unknown.group_by("reason").len().iter_rows():
                 self.unknowns[why] = self.unknowns.get(why, 0) + count
 
-    def _bounds(self, items: pl.DataFrame) -> None:
-        first, last = items["__event"].min(), items["__event"].max()
-        if isinstance(first, int) and isinstance(last, int):
-            self._first = first if self._first is None else min(first, self._first)
-            self._last = last if self._last is None else max(last, self._last)
-
-    def _reviewed(self, grants: pl.DataFrame, judged: Judged) -> pl.DataFrame:
+    def _reviewed(self, grants: pl.DataFrame, used: pl.DataFrame) -> pl.DataFrame:
         """Say of each grant what a review of access should know."""
-        said = (
-            grants.drop(KEY)
-            .join(judged.used, on=_GRANT, how="left")
-            .join(remarks(grants.drop(KEY)), on=_GRANT, how="left")
-        )
+        said = grants.drop(KEY).join(used, on=_GRANT, how="left").join(remarks(grants.drop(KEY)), on=_GRANT, how="left")
         ends = pl.min_horizontal("until", "revoked")
         left = pl.col("departed").is_not_null() & (ends.is_null() | (ends > pl.col("departed")))
         stays = pl.when(left).then(pl.lit("its actor has left, and it stays"))
@@ -288,7 +309,7 @@ class Permits:
         over = pl.min_horizontal(ends, "departed")
         # A grant that did not hold while anything was asked about could not be used.
         held = (begins < (until if until is not None else self._case.as_of)) & (
-            over.is_null() | pl.lit(since is None) | (over > (since or 0))
+            over.is_null() | ((begins < over) & (pl.lit(since is None) | (over > (since or 0))))
         )
         unused = pl.when(pl.col("items").is_null() & held).then(pl.lit("not used"))
         remark = pl.concat_str("remark", stays, unused, separator="; ", ignore_nulls=True).replace("", None)

@@ -10,13 +10,27 @@ import logging
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
-__all__ = ["great_expectations"]
+__all__ = ["great_expectations", "quietly"]
 
 _NAME = "great_expectations"
 _one_at_a_time = threading.Lock()
 _imported: list[ModuleType] = []
+
+
+#: Warnings are the process's own; who changes how they are treated must be alone.
+_alone = threading.RLock()
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Let nothing that it, or what it is built on, deprecates become a warning or an error of ours."""
+    with _alone, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def great_expectations() -> ModuleType:

@@ -386,14 +386,20 @@ class Expected(Part):
         if "type" in said:
             for key in _DESCRIBED:
                 said.pop(key, None)
+            said["kwargs"] = cls._without_severity(said.get("kwargs"), own)
             return said | own
         if len(said) != 1:
             raise Refusal(f"names {len(said)} expectations: {quoted(', '.join(map(str, said)))}", _EXPECTED)
         ((name, kwargs),) = said.items()
-        if isinstance(kwargs, Mapping) and "severity" in kwargs:
-            own.setdefault("severity", kwargs["severity"])
-            kwargs = {key: each for key, each in kwargs.items() if key != "severity"}
-        return {"type": name, "kwargs": kwargs, **own}
+        return {"type": name, "kwargs": cls._without_severity(kwargs, own), **own}
+
+    @staticmethod
+    def _without_severity(kwargs: object, own: dict[str, Any]) -> object:
+        """A severity may stand among the arguments, as in Python it does."""
+        if not isinstance(kwargs, Mapping) or "severity" not in kwargs:
+            return kwargs
+        own.setdefault("severity", kwargs["severity"])
+        return {key: each for key, each in kwargs.items() if key != "severity"}
 
     @model_serializer
     def _form(self) -> dict[str, Any]:

@@ -355,9 +355,7 @@ def _notes(
     notes = [f"{assertion.value} skipped: {why}" for assertion, why in skips.items()]
     notes += [f"{assertion.value}: {why}" for assertion, why in absent.items() if assertion not in skips]
     if promise.corrections is not None and approvals is None:
-        notes.append(
-            "no store of approved changes was given (corrections=), so none of them explains a difference"
-        )
+        notes.append("no store of approved changes was given (corrections=), so none of them explains a difference")
     closed = judged.filter(~pl.col("open"))
     if not judged.height:
         notes.append("no item was read on either side, so nothing was judged")

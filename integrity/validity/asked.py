@@ -16,7 +16,7 @@ from typing import Any
 
 from integrity.contracts import Contract, Expected
 from integrity.errors import ContractError, did_you_mean
-from integrity.gx_import import great_expectations
+from integrity.gx_import import great_expectations, quietly
 
 __all__ = ["Asked", "Manner", "asked", "exactly", "name_of", "sound", "unheard"]
 
@@ -154,6 +154,8 @@ def unheard(contract: Contract, held: Mapping[str, Sequence[str]]) -> list[tuple
     """
     found = []
     for place, expected in enumerate(contract.validity):
+        if expected.type in _OF_COLUMNS:
+            continue
         missing = {side: [n for n in _named(expected) if n not in ours] for side, ours in held.items()}
         if expected.side is None and all(missing.values()):
             name = missing["source"][0]
@@ -244,7 +246,8 @@ def _impl(expected: Expected, where: str) -> Any:
             f"{where}: {expected.type} has a $PARAMETER", "write the value: a contract stands for itself"
         )
     try:
-        return made(**expected.kwargs)
+        with quietly():
+            return made(**expected.kwargs)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         at = ".".join(str(part) for part in first["loc"] if part != "__root__")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,19 @@ from integrity import Assertion, Verdict
 from integrity.gx_import import great_expectations
 from integrity.validity.judge import quietly
 from tests.conftest import at, frame, message, promise
+from tests.test_reconcile_laws import without_self_test
 
 gx = great_expectations()
 
 from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine  # noqa: E402
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration  # noqa: E402
 from great_expectations.validator.validator import Validator  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _quick() -> Iterator[None]:
+    with without_self_test():
+        yield
 
 
 def theirs(rows: pd.DataFrame, name: str, **kwargs: Any) -> Any:
@@ -60,6 +68,7 @@ def assert_unverified(result: integrity.Result, why: str) -> None:
 def test_a_suite_without_expectations_passes(tmp_path: Path) -> None:
     suite = gx.ExpectationSuite("empty")
     with quietly():
+        gx.get_context(mode="ephemeral")
         assert Validator(execution_engine=PandasExecutionEngine(), expectation_suite=suite).validate().success
     (tmp_path / "empty.json").write_text(json.dumps(suite.to_json_dict()))
     contract = "name: day\nversion: 1\nidentity: [message_id]\nvalidity: [{suite: empty.json}]\n"
@@ -117,15 +126,16 @@ def test_of_thousands_of_failures_the_first_200_are_listed() -> None:
 
 def test_ten_thousand_times_ten_cents_are_not_a_thousand() -> None:
     cents = [Decimal("0.10")] * 10_000
+    ten = {"column": "x", "min_value": 10, "max_value": 10}
+    found = theirs(pd.DataFrame({"x": cents[:100]}), "expect_column_sum_to_be_between", **ten)
+    assert (found.success, found.result["observed_value"]) == (False, pytest.approx(10))  # so slow are more of them
     sum_ = {"column": "x", "min_value": 1000, "max_value": 1000}
-    found = theirs(pd.DataFrame({"x": cents}), "expect_column_sum_to_be_between", **sum_)
-    assert (found.success, found.result["observed_value"]) == (False, pytest.approx(1000))
     money = {"type": "decimal", "scale": 2}
     values = pl.Series(cents, dtype=pl.Decimal(38, 2))
     assert ours(values, {"expect_column_sum_to_be_between": sum_}, money).verdict is Verdict.PASS
     short = ours(values.head(9_999), {"expect_column_sum_to_be_between": sum_}, money)
     assert short.assertions[Assertion.VALIDITY] is Verdict.FAIL
-    assert "observed 999.90" in short.expectations[0].why
+    assert "observed 999.9" in short.expectations[0].why
 
 
 @pytest.mark.parametrize(
@@ -186,7 +196,9 @@ def test_a_check_that_broke_is_a_plain_failure() -> None:
 def test_a_column_that_is_not_there_is_a_plain_failure() -> None:
     found = theirs(pd.DataFrame({"x": ["a"]}), "expect_column_values_to_be_unique", column="message_idd")
     assert (found.success, found.result) == (False, {})
-    with pytest.raises(integrity.ContractError, match=r"no column 'message_idd'; did you mean 'message_id'\?"):
+    with pytest.raises(
+        integrity.ContractError, match=r"neither side has a column 'message_idd'; did you mean 'message_id'\?"
+    ):
         ours(pl.Series(["a"]), {"expect_column_values_to_be_unique": {"column": "message_idd"}})
 
 
