@@ -242,7 +242,6 @@ def test_of_pairs_and_several_columns() -> None:
         {"row_condition": 'kind == "text"', "condition_parser": "pandas"},
     ],
 )
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_of_some_rows(day: pl.DataFrame, condition: dict[str, Any]) -> None:
     some = day.with_columns(kind=pl.when(pl.int_range(pl.len()) < 3).then(pl.lit("text")).otherwise(pl.lit("file")))
     result = ask(some, expect(BETWEEN, column="size_bytes", min_value=12, max_value=20, **condition))
@@ -254,7 +253,6 @@ def test_of_some_rows(day: pl.DataFrame, condition: dict[str, Any]) -> None:
     assert bounded.batches["invalid"].tolist() == [0, 0, 0]
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_condition_that_cannot_be_read_is_refused(day: pl.DataFrame) -> None:
     condition = {"row_condition": 'col("kind") =! "text"', "condition_parser": "great_expectations"}
     with pytest.raises(integrity.ContractError, match=rf"validity\[0\]: {UNIQUE}: unable to parse condition"):
@@ -543,3 +541,64 @@ def test_two_threads_at_once(day: pl.DataFrame) -> None:
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(blamed, limits)) == alone
     assert alone[:2] == [0, 11]
+
+
+# --- what once went wrong --------------------------------------------------------------------------------------------
+
+#: Every row, by way of a condition: what is exact of all of them has to be exact of some.
+SOME = {"row_condition": {"type": "comparison", "column": {"name": "message_id"}, "operator": "!=", "parameter": "zz"}}
+
+
+@pytest.mark.parametrize("about", [{}, SOME], ids=["of all", "of some"])
+@pytest.mark.parametrize(
+    ("name", "values", "bounds"),
+    [
+        ("expect_column_sum_to_be_between", [2**62] * 4, {"max_value": 10}),
+        ("expect_column_sum_to_be_between", [2**53 + 1], {"min_value": 2**53, "max_value": 2**53}),
+        ("expect_column_max_to_be_between", [2**53 + 1], {"max_value": 2**53}),
+        (MEAN, [2**53 + 1], {"max_value": 2**53}),
+        ("expect_column_median_to_be_between", [2**53 + 1, 2**53 + 1], {"max_value": 2**53}),
+    ],
+)
+def test_what_is_one_too_many_is_too_many(
+    name: str, values: list[int], bounds: dict[str, int], about: dict[str, Any]
+) -> None:
+    rows = frame(*(message(n, 1, size_bytes=value) for n, value in enumerate(values)))
+    assert validity(ask(rows, expect(name, column="size_bytes", **bounds, **about))) is Verdict.FAIL
+    enough = {"max_value": 4 * 2**62}
+    assert validity(ask(rows, expect(name, column="size_bytes", **enough, **about))) is Verdict.PASS
+
+
+def test_a_mean_of_decimals_is_exact() -> None:
+    rows = frame(*(message(n, 1) for n in range(100))).with_columns(x=pl.lit("0.10"))
+    exact = {"content": {"body": "text", "size_bytes": "integer", "x": {"type": "decimal", "scale": 2}}}
+    held_ = ask(rows, expect(MEAN, column="x", min_value=0.1, max_value=0.1), contract=exact)
+    assert validity(held_) is Verdict.PASS
+
+
+def test_dates_are_bounded_by_dates() -> None:
+    rows = frame(message(1, 1), message(2, 1)).with_columns(on=pl.Series(["2026-03-01", "2026-03-03"]))
+    dated = {"content": {"body": "text", "size_bytes": "integer", "on": "date"}}
+    result = ask(rows, expect(BETWEEN, column="on", min_value="2026-03-02"), contract=dated)
+    assert set(invalid(result)) == {"m1"}
+
+
+def test_totals_recorded_earlier_meet_items_that_are_not_as_expected(day: pl.DataFrame) -> None:
+    contract = promise(validity=[expect(IN_SET, column="body", value_set=["x"])])
+    for recorded in ("source", "destination"):
+        sides = {"source": day, "destination": day}
+        sides[recorded] = integrity.measure(contract, day, side=recorded)  # type: ignore[arg-type]
+        result = integrity.reconcile(contract, sides["source"], sides["destination"])
+        assert validity(result) is Verdict.FAIL
+        assert result.totals["invalid"] > 0
+
+
+def test_a_severity_among_the_arguments_is_one_in_every_form() -> None:
+    written = {"type": "expect_column_to_exist", "kwargs": {"column": "body", "severity": "info"}}
+    contract = promise(validity=[written])
+    assert contract.validity[0].severity == "info"
+    assert integrity.Contract.from_text(contract.to_yaml()) == contract
+
+
+def test_a_column_that_neither_side_has_does_not_exist(day: pl.DataFrame) -> None:
+    assert validity(ask(day, expect("expect_column_to_exist", column="nowhere"))) is Verdict.FAIL
