@@ -137,6 +137,11 @@ class Reader(Side):
         columns = self.needed
         return Chunk(self, {name: pa.array([], pa.string()) for name in columns}, columns).whole(wanted)
 
+    @cached_property
+    def bare(self) -> frozenset[str]:
+        """The columns that :meth:`frames` yields where content is not wanted."""
+        return frozenset(self.blank(Slice()).columns)
+
     def span(self, wanted: Slice) -> Span | None:
         if self.event is None or self.event.unit != "us":  # flooring may move an instant across a boundary
             return None
