@@ -21,7 +21,7 @@ from integrity.items import Reader
 from integrity.rows import Chunk
 from integrity.spool import KEY, Sieve, Spool
 
-__all__ = ["MARK", "UNAUTHORIZED", "Charges", "Examination", "charged", "with_charged"]
+__all__ = ["MARK", "UNAUTHORIZED", "Charges", "Examination", "charged", "mark", "with_charged"]
 
 #: Why nobody had the right to make an item.
 UNAUTHORIZED = "__unauthorized"
@@ -83,7 +83,7 @@ class Charges:
         besides = tuple(dict.fromkeys(name for each in examinations for name in each.besides))
 
         def listener(chunk: Chunk, frame: pl.DataFrame) -> None:
-            marked = frame.with_columns(_mark(chunk, besides))
+            marked = frame.with_columns(mark(chunk, besides))
             for each in examinations:
                 each.hear(chunk, marked)
 
@@ -118,7 +118,7 @@ class Charges:
         return sieve
 
 
-def _mark(chunk: Chunk, besides: Sequence[str]) -> pl.Series:
+def mark(chunk: Chunk, besides: Sequence[str]) -> pl.Series:
     """Tell rows apart by what is looked at and not compared."""
     if not besides:
         return pl.Series(MARK, [0], pl.UInt64).new_from_index(0, chunk.height)

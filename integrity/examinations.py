@@ -227,7 +227,7 @@ def examinations(
 
 def _expect(promise: Contract, sides: Sequence[Reader | ControlTotals], case: Case, found: Examinations) -> None:
     from integrity.validity.asked import asked, name_of, unheard
-    from integrity.validity.examine import Examiner
+    from integrity.validity.in_database import examiner_of
 
     held = {}
     for side, role in zip(sides, ("source", "destination"), strict=True):

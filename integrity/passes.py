@@ -148,12 +148,13 @@ def measure(
         try:
             totalled = again(lambda: _totalled(reader, remarks), *spools)
             charges.conclude(reader)
-            return totalled
         except PushdownError as error:
             if reader.strict:
                 raise
             remarks.clear()
             reader = replace(reader, pushed=None, how=f"pulled: {error.problem}")
+        else:
+            return totalled
     measured = again(lambda: _read(reader, remarks, charges, outcomes, identities, progress), *spools)
     charges.conclude(reader)
     return measured
@@ -422,8 +423,8 @@ def asked_of(reader: Reader, frame: pl.DataFrame, case: Case) -> tuple[pl.DataFr
         within &= pl.col(ANNOUNCED).is_null()
     rows = timed(reader, placed).with_columns(within.alias(_WITHIN))
     keep = rows.select(pl.lit(reader.contract.latest_by is not None) | (pl.col(_WITHIN) & pl.col(_CLOSED))).to_series()
-    columns = [*timed(reader, reader.blank(Slice())).columns, MARK, _WITHIN, _CLOSED]
-    return rows.filter(keep).select(columns), keep
+    others = [name for name in frame.columns if name not in reader.bare and name != MARK]
+    return rows.filter(keep).drop(others), keep
 
 
 def answerable(reader: Reader, rows: pl.DataFrame) -> pl.DataFrame:
