@@ -25,6 +25,8 @@ from integrity.values import micros, moment
 from integrity.windows import format_duration, is_time_zone
 
 __all__ = [
+    "REFERENCES",
+    "SIDES",
     "Instant",
     "bound_of",
     "by_side",
@@ -37,6 +39,9 @@ __all__ = [
 ]
 
 Instant = dt.datetime | str | None
+#: The stores that are read besides both sides.
+REFERENCES = ("outcomes", "members", "grants", "corrections")
+SIDES = ("source", "destination", *REFERENCES)
 
 
 def contract_of(given: str | os.PathLike[str] | Contract) -> Contract:

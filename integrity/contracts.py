@@ -280,8 +280,12 @@ class Contract(Part):
         Comments, the order of keys and short ways of writing do not change it. Every promise does. A default
         is not part of it, so that a promise which a later version learns to make leaves old hashes alone.
         """
-        text = json.dumps(self._form(), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(self.canonical.encode()).hexdigest()
+
+    @property
+    def canonical(self) -> str:
+        """The text of which :attr:`sha256` is the digest. :meth:`from_text` reads it, for JSON is YAML."""
+        return json.dumps(self._form(), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
     @property
     def assertions(self) -> tuple[Assertion, ...]:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = [
     "BalanceError",
     "ConnectionLostError",
     "ContractError",
     "IntegrityError",
+    "LedgerBusyError",
+    "LedgerError",
+    "LedgerUnreachableError",
     "MissingExtraError",
     "PushdownError",
     "SelfTestError",
@@ -75,6 +79,24 @@ class MissingExtraError(IntegrityError, ImportError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs a part that is not installed", f"pip install 'processing-integrity[{extra}]'")
+
+
+class LedgerError(IntegrityError):
+    """A ledger cannot be opened, read or written, or refuses what it was asked to record.
+
+    Attributes:
+        result: What was found although it could not be recorded; ``None`` where nothing was.
+    """
+
+    result: Any = None
+
+
+class LedgerUnreachableError(LedgerError):
+    """A ledger's database is out of reach, full or read-only. What was to be recorded was not."""
+
+
+class LedgerBusyError(LedgerError):
+    """The same pipeline is being run right now. Nothing was read, and nothing is wrong."""
 
 
 class BalanceError(IntegrityError):

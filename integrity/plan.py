@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from integrity.arguments import (
+    SIDES,
     Instant,
     bound_of,
     by_side,
@@ -28,6 +29,7 @@ from integrity.contracts import Assertion, Contract
 from integrity.errors import UsageError
 from integrity.fan_out import FannedOut, Members
 from integrity.grants import Approvals
+from integrity.in_force import spec_sha256
 from integrity.items import Reader
 from integrity.promises import GRANTS
 from integrity.remote import Pushdown, offered, pushdown_of
@@ -40,8 +42,6 @@ from integrity.transit import MEMBERS
 from integrity.values import micros, moment
 
 __all__ = ["Plan", "acquainted", "check_always", "expanded", "explain", "fresh", "lag_of", "planned"]
-
-_SIDES = ("source", "destination", "outcomes", "members", "grants", "corrections")
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,11 @@ class Plan:
     zones: dict[str, str]
     references: dict[str, str]
 
+    @property
+    def spec_sha256(self) -> str:
+        """Of everything that is in force."""
+        return spec_sha256(self.promise, self.mapped, self.zones, self.skips, self.references)
+
 
 def planned(
     contract: str | os.PathLike[str] | Contract,
@@ -102,8 +107,8 @@ def planned(
     promise = contract_of(contract)
     started = dt.datetime.now(dt.UTC)
     skips = skips_of(promise, skip or {})
-    mapped = by_side(columns or {}, "columns", _SIDES)
-    zones = zones_of(by_side(timezone or {}, "timezone", _SIDES))
+    mapped = by_side(columns or {}, "columns", SIDES)
+    zones = zones_of(by_side(timezone or {}, "timezone", SIDES))
     if outcomes is not None and promise.outcomes is None:
         raise UsageError(f"contract {promise.name!r} accepts no outcomes", "add outcomes: {accept: [...]} to it")
     if grants is not None and promise.authorization is None:
@@ -247,7 +252,7 @@ def explain(contract: str | os.PathLike[str] | Contract, source: Any, destinatio
     """
     plan = planned(contract, source, destination, **arguments)
     said = ["-- both sides are read whole, and matched item by item"] if plan.promise.joined else []
-    for role, side in zip(_SIDES, plan.sides, strict=False):
+    for role, side in zip(SIDES, plan.sides, strict=False):
         if isinstance(side, ControlTotals):
             said.append(f"-- {role} ({side.location}): recorded earlier")
             continue

@@ -7,14 +7,10 @@ What a batch is, how rows are read, and what makes two of them differ is known e
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import importlib.metadata
-import json
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
@@ -30,17 +26,18 @@ from integrity.arguments import (
 from integrity.balance import Compared
 from integrity.batches import batch_frame, total_counts
 from integrity.breaks import Approving, BreakKind, Case
-from integrity.canonical import ENCODING_VERSION
 from integrity.charges import Charges
 from integrity.comparison import compare
 from integrity.contracts import Assertion, Contract
 from integrity.errors import BalanceError, UsageError, did_you_mean
 from integrity.examinations import examinations
+from integrity.in_force import versions
 from integrity.items import Reader
 from integrity.joined import MERGED
 from integrity.outcomes import Outcomes
 from integrity.passes import measure as measure_side
-from integrity.plan import check_always, expanded, fresh, lag_of, planned
+from integrity.plan import Plan, check_always, expanded, fresh, lag_of, planned
+from integrity.recording import beginning, on_record
 from integrity.remote import pushdown_of
 from integrity.result import Reached, Result, SideRead
 from integrity.rows import REJECTED
@@ -54,7 +51,10 @@ from integrity.totals import BATCH, ControlTotals
 from integrity.values import micros, moment
 from integrity.verdicts import judge_batches, judge_run
 
-__all__ = ["measure", "reconcile"]
+if TYPE_CHECKING:
+    from integrity.ledger import Ledger
+
+__all__ = ["carried_out", "measure", "reconcile"]
 
 
 def reconcile(
@@ -75,6 +75,8 @@ def reconcile(
     pushdown: str = "auto",
     rehash: bool = False,
     values: bool = False,
+    ledger: str | os.PathLike[str] | Ledger | None = None,
+    pipeline: str | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Test that what went in came out.
@@ -100,6 +102,10 @@ def reconcile(
             last bit, and pulling is not faster), ``always`` (or the run is refused) or ``never``.
         rehash: Whether digests remembered from an earlier run are to be computed anew, where a store remembers any.
         values: Show the differing values of corrupt items; they may be private.
+        ledger: Where the run is put on record: the URL of an SQLite or PostgreSQL database, or a
+            :class:`integrity.ledger.Ledger`. Left out, nothing is kept.
+        pipeline: As what it is recorded there: runs of one pipeline judge the same batches, and the first verdict of
+            each stands. The contract's name if left out.
         progress: Hears what a long run is doing.
 
     Returns:
@@ -110,6 +116,8 @@ def reconcile(
         ContractError: the contract is missing or malformed.
         StoreError: a store cannot be read, or lacks what the contract names.
         SelfTestError: this run did not find what it planted.
+        LedgerError: the run could not be put on record. Where it was carried out nevertheless, the error has its
+            ``result``.
 
     Example:
         >>> import integrity, polars as pl
@@ -120,25 +128,35 @@ def reconcile(
         >>> result.verdict.value, [(b.kind, b.id) for b in result.breaks.itertuples()]
         ('fail', [('corrupt', '2'), ('duplicate', '2'), ('lost', '3')])
     """
+    asked: dict[str, Any] = {
+        "since": since,
+        "until": until,
+        "as_of": as_of,
+        "grants": grants,
+        "outcomes": outcomes,
+        "members": members,
+        "corrections": corrections,
+        "skip": skip,
+        "columns": columns,
+        "timezone": timezone,
+        "pushdown": pushdown,
+        "rehash": rehash,
+        "values": values,
+    }
+    if ledger is None:
+        return carried_out(planned(contract, source, destination, **asked), progress)
+    promise = contract_of(contract)
+    intended = beginning(promise, pipeline or promise.name, asked)
+    return on_record(ledger, intended, lambda: carried_out(planned(promise, source, destination, **asked), progress))
+
+
+def carried_out(plan: Plan, progress: Progress | None = None) -> Result:
+    """Carry out a plan.
+
+    Raises:
+        StoreError, SelfTestError: as :func:`reconcile`.
+    """
     progress, started = progress or Quiet(), dt.datetime.now(dt.UTC)
-    plan = planned(
-        contract,
-        source,
-        destination,
-        since=since,
-        until=until,
-        as_of=as_of,
-        grants=grants,
-        outcomes=outcomes,
-        members=members,
-        corrections=corrections,
-        skip=skip,
-        columns=columns,
-        timezone=timezone,
-        pushdown=pushdown,
-        rehash=rehash,
-        values=values,
-    )
     promise, case, sides, skips = plan.promise, plan.case, plan.sides, plan.skips
     mapped, zones, begin, end = plan.mapped, plan.zones, plan.since, plan.until
     if plan.grants is not None:
@@ -169,7 +187,6 @@ def reconcile(
         name: SideRead(location, started, mapped.get(name, {}), zones.get(name), recorded=False, how="pulled")
         for name, location in plan.references.items()
     }
-    versions = _versions()
     return Result(
         contract=promise,
         verdict=verdict,
@@ -185,11 +202,11 @@ def reconcile(
         as_of=moment(case.as_of),
         sides=recorded,
         skips=skips,
-        versions=versions,
+        versions=versions(),
         strength="accident",
         bound=_bound(promise, compared),
         self_test=tested,
-        spec_sha256=_spec(promise, mapped, zones, skips, versions, sorted(references)),
+        spec_sha256=plan.spec_sha256,
         references=references,
         _batches=frame,
         _breaks=breaks,
@@ -467,37 +484,3 @@ def _attempts(promise: Contract, compared: Compared) -> dict[str, Any]:
         "rejected": rejected,
         "rejected_by_reason": turned_away,
     }
-
-
-def _versions() -> dict[str, str]:
-    try:
-        own = importlib.metadata.version("processing-integrity")
-    except importlib.metadata.PackageNotFoundError:
-        own = "unknown"
-    return {
-        "processing-integrity": own,
-        "encoding": str(ENCODING_VERSION),
-        "python": platform.python_version(),
-        "polars": pl.__version__,
-    }
-
-
-def _spec(
-    promise: Contract,
-    mapped: dict[str, Any],
-    zones: dict[str, str],
-    skips: dict[Assertion, str],
-    versions: dict[str, str],
-    references: list[str],
-) -> str:
-    """The SHA-256 of everything that was in force."""
-    spec = {
-        "contract": promise.sha256,
-        "columns": {side: dict(mapping) for side, mapping in mapped.items()},
-        "timezone": zones,
-        "skip": {assertion.value: why for assertion, why in skips.items()},
-        "versions": versions,
-    }
-    if references:
-        spec["references"] = references
-    return hashlib.sha256(json.dumps(spec, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -204,6 +204,15 @@ class Result:
                 break
         return few.sort("kind", maintain_order=True)
 
+    @property
+    def batch_frame(self) -> pl.DataFrame:
+        """:attr:`batches` as Polars, amounts as unscaled text, and ``__open``: whether the batch is still open."""
+        return self._batches
+
+    def break_frames(self) -> Iterator[pl.DataFrame]:
+        """Yield the breaks as they were found: times as microseconds, and ``__p.…`` for the partition they are in."""
+        yield from self._breaks.frames()
+
     def _frames(self) -> Iterator[pl.DataFrame]:
         empty = True
         for frame in self._breaks.frames():
@@ -358,7 +367,7 @@ class Result:
         document: dict[str, Any] = {
             "schema": "integrity.result/1",
             "contract": {"name": self.contract.name, "version": self.contract.version, "sha256": self.contract.sha256},
-            "run": self._run(),
+            "run": self.described(),
             "verdict": self.verdict.value,
             "assertions": {assertion.value: verdict.value for assertion, verdict in self.assertions.items()},
             "totals": dict(self.totals),
@@ -387,7 +396,8 @@ class Result:
             rows += _jsonable(frame.head(BREAKS_IN_JSON - len(rows))).to_dicts()
         return rows
 
-    def _run(self) -> dict[str, Any]:
+    def described(self) -> dict[str, Any]:
+        """What was in force, what was read, and what a reader must know besides."""
         return {
             "since": _iso(self.since),
             "until": _iso(self.until),
