@@ -31,7 +31,7 @@ from integrity.ledger.log import Clock, Said, append, iso
 from integrity.ledger.rows import root
 from integrity.result import Result
 
-__all__ = ["ENVIRONMENTS", "Beginning", "Ledger", "Recording", "utc_now"]
+__all__ = ["ENVIRONMENTS", "Beginning", "Ledger", "Recording", "TakenUp", "utc_now"]
 
 #: Runs of ``test`` are recorded and never count.
 ENVIRONMENTS: Final = ("production", "test")
@@ -59,6 +59,7 @@ class Beginning:
         skips: Promises left out, and why.
         reading: Where both sides and the references are and how they will be read, queries and mappings too. It may
             name persons, and is kept with what is private.
+        every: How often the pipeline is to run, such as ``10m``, where that is known.
         remarks: What is odd about it by then: runs that were missed, or begun and never ended.
     """
 
@@ -71,7 +72,24 @@ class Beginning:
     as_of: str | None
     skips: Mapping[str, str]
     reading: Mapping[str, Any]
+    every: str | None = None
     remarks: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class TakenUp:
+    """What a run took up of earlier ones.
+
+    Attributes:
+        known: The facts of batches that stand already, by key: a batch that shows the same is counted, and not
+            recorded once more.
+        changes: What became of earlier breaks: ``of_run``, ``of_number``, ``state``.
+        watermark: Up to where every window has been judged, ISO 8601.
+    """
+
+    known: Mapping[str, str] = field(default_factory=dict)
+    changes: pl.DataFrame | None = None
+    watermark: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,12 +215,14 @@ class Ledger:
                     "until": beginning.until,
                     "as_of": beginning.as_of,
                     "skips": dict(beginning.skips),
+                    "every": beginning.every,
                     "remarks": list(beginning.remarks),
                     "reading": commitment,
                 },
             )
             row = {"run": run, "leaf": said.number, "pipeline": beginning.pipeline, "contract": contract.sha256}
-            row |= {"environment": self.environment, "at": said.at, "commitment": commitment}
+            row |= {"environment": self.environment, "every": beginning.every}
+            row |= {"at": said.at, "commitment": commitment}
             connection.execute(schema.runs.insert().values(**row))
             _insert(connection, schema.secrets, reading)
         return Recording(self, run, beginning)
@@ -228,31 +248,33 @@ class Recording:
     run: str
     beginning: Beginning
 
-    def finish(
-        self, result: Result, *, known: Mapping[str, str] | None = None, changes: pl.DataFrame | None = None
-    ) -> None:
+    @property
+    def keying(self) -> evidence.Keying:
+        """By which names its batches and breaks are found again."""
+        windowed = self.beginning.contract.window is not None
+        return evidence.Keying(self.run, self.beginning.pipeline, self.ledger.key, windowed)
+
+    def finish(self, result: Result, taken_up: TakenUp | None = None) -> None:
         """Record what a run found, in one transaction.
 
         Args:
             result: What it found.
-            known: The facts of batches that stand already, by key: a batch that shows the same is counted, and not
-                recorded once more.
-            changes: What became of earlier breaks: ``of_run``, ``of_number``, ``state``.
+            taken_up: What it took up of earlier runs.
 
         Raises:
             LedgerError: it cannot be written. It carries the result.
         """
         try:
-            self._finish(result, known or {}, changes)
+            self._finish(result, taken_up or TakenUp())
         except LedgerError as error:
             error.result = result
             raise
 
-    def _finish(self, result: Result, known: Mapping[str, str], changes: pl.DataFrame | None) -> None:
-        ledger, key, pipeline = self.ledger, self.ledger.key, self.beginning.pipeline
-        batches = evidence.batch_rows(result, self.run, pipeline, key)
+    def _finish(self, result: Result, taken_up: TakenUp) -> None:
+        ledger, of = self.ledger, self.keying
+        batches = evidence.batch_rows(result, of)
         same = pl.Series(
-            [known.get(k) == f for k, f in batches.rows.select("key", "facts").iter_rows()], dtype=pl.Boolean
+            [taken_up.known.get(k) == f for k, f in batches.rows.select("key", "facts").iter_rows()], dtype=pl.Boolean
         )
         unchanged = batches.rows.filter(same)
         kept = batches.numbered(schema.batches, ~same)
@@ -263,13 +285,9 @@ class Recording:
         ending, commitment = evidence.private(self.run, "run", 1, found)
         with ledger.database.writing() as connection:
             roots = {"batches": _rows(connection, schema.batches, [kept])}
-            roots["breaks"] = _rows(
-                connection, schema.breaks, evidence.break_rows(result, self.run, pipeline, key, left_out)
-            )
-            roots["changes"] = _rows(connection, schema.changes, evidence.change_rows(changes, self.run))
-            roots["seals"] = _rows(
-                connection, schema.seals, evidence.seal_rows(result, self.run, pipeline, key, left_out)
-            )
+            roots["breaks"] = _rows(connection, schema.breaks, evidence.break_rows(result, of, left_out))
+            roots["changes"] = _rows(connection, schema.changes, evidence.change_rows(taken_up.changes, self.run))
+            roots["seals"] = _rows(connection, schema.seals, evidence.seal_rows(result, of, left_out))
             said = ledger.said(
                 connection,
                 "finished",
@@ -282,6 +300,7 @@ class Recording:
                     "as_of": iso(result.as_of),
                     "read_at": {side: iso(read.read_at) for side, read in result.sides.items()},
                     "closed_until": closed_until,
+                    "watermark": taken_up.watermark,
                     "spec_sha256": result.spec_sha256,
                     "strength": result.strength,
                     "bound": result.bound,
@@ -292,7 +311,8 @@ class Recording:
                 },
             )
             row = {"run": self.run, "leaf": said.number, "how": "finished", "verdict": result.verdict.value}
-            row |= {"since": since, "closed_until": closed_until, "at": said.at, "commitment": commitment}
+            row |= {"since": since, "closed_until": closed_until, "watermark": taken_up.watermark}
+            row |= {"at": said.at, "commitment": commitment}
             connection.execute(schema.endings.insert().values(**row))
             _insert(connection, schema.secrets, ending)
 

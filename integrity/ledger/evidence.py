@@ -28,12 +28,12 @@ from integrity.values import micros, moment
 
 __all__ = [
     "Kept",
+    "Keying",
     "batch_rows",
     "break_rows",
     "change_rows",
     "closed_until",
     "instants",
-    "partition_key",
     "private",
     "seal_key",
     "seal_rows",
@@ -45,6 +45,35 @@ _ISO = "%Y-%m-%dT%H:%M:%S%.6fZ"
 _PRIVATE = ("source_values", "destination_values", "reason")
 _TEXTS = ("run", "scope", "subject", "salt", "body")
 _NO_SECRETS = pl.DataFrame(schema={"number": pl.Int64, **dict.fromkeys(_TEXTS, pl.String)})
+
+
+@dataclass(frozen=True)
+class Keying:
+    """By which keyed digests the batches and breaks of a run are found again in others.
+
+    Attributes:
+        run: The run.
+        pipeline: Of which pipeline: a batch or a break is the same one in all its runs.
+        key: Of the ledger.
+        windowed: Whether batches are windows of time; a snapshot of everything is not found again.
+    """
+
+    run: str
+    pipeline: str
+    key: LedgerKey
+    windowed: bool
+
+    def batches(self, frame: pl.DataFrame, partition: list[str], start: str) -> pl.Series:
+        """Return the name of each row's batch, by the columns of its partition and its start, as text."""
+        series = self.pipeline if self.windowed else f"{self.pipeline} {self.run}"
+        texts = canonical.encode([*(frame[name].cast(pl.String) for name in partition), frame[start]])
+        known = {text: self.key.hide("batch", series, text) for text in texts.unique()}
+        return texts.replace_strict(known, return_dtype=pl.String).alias("batch")
+
+    def breaks(self, identifiers: pl.Series) -> pl.Series:
+        """Return the names of breaks, by their ``break_id``, which could be guessed."""
+        names = [self.key.hide("break", self.pipeline, identifier) for identifier in identifiers]
+        return pl.Series("subject", names, dtype=pl.String)
 
 
 @dataclass(frozen=True)
@@ -104,22 +133,7 @@ def instants(column: str) -> pl.Expr:
     return pl.col(column).cast(_UTC).dt.strftime(_ISO).str.zfill(27).alias(column)
 
 
-def partition_key(key: LedgerKey, pipeline: str, frame: pl.DataFrame, partition: list[str], start: str) -> pl.Series:
-    """Return the keyed digest by which each row's batch is known in all runs of a pipeline.
-
-    Args:
-        key: Of the ledger.
-        pipeline: Whose batches they are.
-        frame: Rows with the partition's columns and the batch's start, as text.
-        partition: The names of the former.
-        start: The name of the latter.
-    """
-    texts = canonical.encode([*(frame[name].cast(pl.String) for name in partition), frame[start]])
-    known = {text: key.hide("batch", pipeline, text) for text in texts.unique()}
-    return texts.replace_strict(known, return_dtype=pl.String).alias("batch")
-
-
-def batch_rows(result: Result, run: str, pipeline: str, key: LedgerKey) -> Kept:
+def batch_rows(result: Result, of: Keying) -> Kept:
     """Return the batches of a result, the earliest first, numbered from zero."""
     contract, frame = result.contract, result.batch_frame
     partition = list(contract.partition)
@@ -128,7 +142,7 @@ def batch_rows(result: Result, run: str, pipeline: str, key: LedgerKey) -> Kept:
         instants("batch_end"),
         *(pl.col(name).cast(pl.Int64) for name in ("latency_p50", "latency_p95", "latency_max")),
     )
-    batch = partition_key(key, pipeline, frame, partition, "batch_start")
+    batch = of.batches(frame, partition, "batch_start")
     amounts = [f"{side}_{name}" for name in contract.amounts for side in ("source", "destination")]
     bodies = pl.Series(
         "body",
@@ -143,28 +157,28 @@ def batch_rows(result: Result, run: str, pipeline: str, key: LedgerKey) -> Kept:
     salt = salts(frame.height)
     hashes = [
         pl.Series(
-            f"{side}_hash", [key.hide("hash total", contract.sha256, side, text) for text in frame[f"{side}_hash"]]
+            f"{side}_hash", [of.key.hide("hash total", contract.sha256, side, text) for text in frame[f"{side}_hash"]]
         ).cast(pl.String)
         for side in ("source", "destination")
     ]
     rows = frame.with_columns(
-        pl.lit(run).alias("run"),
+        pl.lit(of.run).alias("run"),
         pl.int_range(pl.len(), dtype=pl.Int64).alias("number"),
         batch.alias("key"),
         commitments(salt, pl.Series("subject", [None] * frame.height, pl.String), bodies).alias("commitment"),
         *hashes,
     )
     facts = rows.select(*schema.COUNTS, "source_hash", "destination_hash", *schema.VERDICTS).with_columns(bodies)
-    said = _breaks_by_batch(result, pipeline, key).rename({"batch": "key"})
+    said = _breaks_by_batch(result, of).rename({"batch": "key"})
     sums = rows.select("key").join(said, on="key", how="left", maintain_order="left")["said"].fill_null("")
     texts = canonical.encode([*(column.cast(pl.String) for column in facts.get_columns()), sums])
-    facts_of = pl.Series("facts", [key.hide("facts", text) for text in texts], dtype=pl.String)
+    facts_of = pl.Series("facts", [of.key.hide("facts", text) for text in texts], dtype=pl.String)
     rows = rows.with_columns(facts_of).select(column.name for column in schema.batches.columns if column.name != "hash")
     secrets = rows.select("run", pl.lit("batch").alias("scope"), "number", pl.lit(None, pl.String).alias("subject"))
     return Kept(rows, secrets.with_columns(salt, bodies))
 
 
-def _breaks_by_batch(result: Result, pipeline: str, key: LedgerKey) -> pl.DataFrame:
+def _breaks_by_batch(result: Result, of: Keying) -> pl.DataFrame:
     """Which breaks each batch has, as a sum that does not depend on their order: two runs that differ, differ in it."""
     sums = pl.DataFrame(schema={"batch": pl.String, "high": pl.UInt64, "low": pl.UInt64})
     for frame in result.break_frames():
@@ -173,7 +187,7 @@ def _breaks_by_batch(result: Result, pipeline: str, key: LedgerKey) -> pl.DataFr
             for name, at in (("high", 0), ("low", 16))
         ]
         named = _started(frame, result.contract)
-        named = named.with_columns(partition_key(key, pipeline, named, _partition(result.contract), "batch_start"))
+        named = named.with_columns(of.batches(named, _partition(result.contract), "batch_start"))
         sums = pl.concat([sums, named.select("batch", *words)]).group_by("batch").agg(pl.sum("high", "low"))
     return sums.select("batch", pl.format("{} {}", "high", "low").alias("said"))
 
@@ -187,9 +201,7 @@ def _started(breaks: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     return breaks.rename({BATCH: "batch_start"}).with_columns(instants("batch_start"))
 
 
-def break_rows(
-    result: Result, run: str, pipeline: str, key: LedgerKey, left_out: Collection[str] = ()
-) -> Iterator[Kept]:
+def break_rows(result: Result, of: Keying, left_out: Collection[str] = ()) -> Iterator[Kept]:
     """Yield the breaks of a result in parts, numbered from zero, less those of the batches whose keys are left out."""
     contract, number = result.contract, 0
     identity = list(contract.identity)
@@ -199,13 +211,11 @@ def break_rows(
             pl.struct(pl.struct(identity).alias("identity"), *_PRIVATE).struct.json_encode().alias("body")
         ).to_series()
         salt = salts(frame.height)
-        subject = pl.Series(
-            "subject", [key.hide("break", pipeline, identifier) for identifier in frame["break_id"]], dtype=pl.String
-        )
+        subject = of.breaks(frame["break_id"])
         rows = frame.select(
-            pl.lit(run).alias("run"),
+            pl.lit(of.run).alias("run"),
             pl.lit(0, pl.Int64).alias("number"),
-            partition_key(key, pipeline, frame, _partition(contract), "batch_start"),
+            of.batches(frame, _partition(contract), "batch_start"),
             "batch_start",
             "kind",
             "differing",
@@ -226,14 +236,12 @@ def seal_key(key: LedgerKey, run: str) -> bytes:
     return key.derived(f"seals of {run}")
 
 
-def seal_rows(
-    result: Result, run: str, pipeline: str, key: LedgerKey, left_out: Collection[str] = ()
-) -> Iterator[Kept]:
+def seal_rows(result: Result, of: Keying, left_out: Collection[str] = ()) -> Iterator[Kept]:
     """Yield the sealed batches of a result: the sorted keyed digests of their fingerprints, and the root over these."""
-    hiding, number = seal_key(key, run), 0
+    hiding, number = seal_key(of.key, of.run), 0
     for frame in getattr(result, "fingerprint_frames", tuple)():
         named = _started(frame, result.contract)
-        named = named.with_columns(partition_key(key, pipeline, named, _partition(result.contract), "batch_start"))
+        named = named.with_columns(of.batches(named, _partition(result.contract), "batch_start"))
         for (batch, side), items in named.group_by("batch", "side", maintain_order=True):
             if batch in left_out:
                 continue
@@ -241,7 +249,7 @@ def seal_rows(
             root = root_of([leaf_hash(leaf) for leaf in leaves]).hex()
             rows = pl.DataFrame(
                 {
-                    "run": run,
+                    "run": of.run,
                     "number": number,
                     "batch": batch,
                     "side": side,

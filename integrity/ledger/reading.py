@@ -232,11 +232,11 @@ def _told(log: Leaves, number: int, leaf: dict[str, Any]) -> None:
     try:
         if kind == "started":
             log.contracts.setdefault(leaf["contract"]["sha256"], number)
-            names = ("pipeline", "environment", "at")
+            names = ("pipeline", "environment", "every", "at")
             told = {name: leaf[name] for name in names} | {"contract": leaf["contract"]["sha256"], "leaf": number}
             log.started[leaf["run"]] = told | {"commitment": leaf["reading"]}
         elif kind in _ENDS:
-            kept = {name: leaf.get(name) for name in ("verdict", "since", "closed_until", "at")}
+            kept = {name: leaf.get(name) for name in ("verdict", "since", "closed_until", "watermark", "at")}
             told = kept | {"leaf": number, "how": kind}
             log.ended[leaf["run"]] = told | {"commitment": leaf["found"]}
             if kind == "finished":

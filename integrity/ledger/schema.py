@@ -76,6 +76,7 @@ runs = sa.Table(
     _text("pipeline"),
     _text("contract"),
     _text("environment"),
+    _text("every", needed=False),
     _text("at"),
     _text("commitment"),
     sa.Index("runs_by_pipeline", "pipeline", "leaf"),
@@ -89,6 +90,7 @@ endings = sa.Table(
     _text("verdict", needed=False),
     _text("since", needed=False),
     _text("closed_until", needed=False),
+    _text("watermark", needed=False),
     _text("at"),
     _text("commitment", needed=False),
 )

@@ -40,7 +40,7 @@ def upgrade() -> None:
         "runs",
         *_text("run"),
         *_numbers("leaf"),
-        *_text("pipeline", "contract", "environment", "at", "commitment"),
+        *_text("pipeline", "contract", "environment", "every?", "at", "commitment"),
         key("run"),
     )
     op.create_index("runs_by_pipeline", "runs", ["pipeline", "leaf"])
@@ -48,7 +48,7 @@ def upgrade() -> None:
         "endings",
         *_text("run"),
         *_numbers("leaf"),
-        *_text("how", "verdict?", "since?", "closed_until?", "at", "commitment?"),
+        *_text("how", "verdict?", "since?", "closed_until?", "watermark?", "at", "commitment?"),
         key("run"),
     )
     op.create_table(
