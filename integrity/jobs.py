@@ -1,21 +1,33 @@
-"""What should run? A job file names a contract and two stores, so that a scheduler needs one word.
+"""What should run next, and where did it stop? A job file says it once, so that a scheduler needs one word.
 
 A job is the arguments of :func:`integrity.reconcile`, as YAML that is read as strictly as a contract. Relative paths
-are relative to the folder in which the command runs, as they are in a shell.
+are relative to the folder in which the command runs, as they are in a shell. A job with a ledger takes up where its
+last run stopped: it reads from the watermark on, judges what has closed since, and says what became of earlier breaks.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from integrity.errors import UsageError, did_you_mean
-from integrity.reconciliation import reconcile
+from integrity.arguments import bound_of, contract_of, instant_of
+from integrity.contracts import Contract
+from integrity.errors import LedgerUnreachableError, UsageError, did_you_mean
+from integrity.plan import Plan, planned
+from integrity.reconciliation import carried_out, reconcile
+from integrity.recording import beginning, on_record
 from integrity.result import Result
 from integrity.search import Progress
 from integrity.strict_yaml import Kind, read_text, read_yaml
+from integrity.values import micros, moment
+from integrity.windows import parse_duration
+
+if TYPE_CHECKING:
+    from integrity.ledger import Ledger, Recording
 
 __all__ = ["Job"]
 
@@ -23,7 +35,24 @@ _KIND: Final = Kind("job", "what runs", UsageError)
 _REQUIRED = ("contract", "source", "destination")
 _STORES = ("source", "destination", "grants", "outcomes", "members", "corrections")
 _MAPPINGS = ("skip", "columns", "timezone")
-_FLAGS = ("rehash", "values")
+_FLAGS = ("rehash", "values", "approved")
+_LISTS = ("separate", "checkpoints")
+_DURATIONS = ("every", "lookback", "retry", "follow")
+#: What is written from a result, and where.
+_OUTPUTS = ("json", "junit", "openlineage", "prometheus")
+#: What :func:`integrity.reconcile` is not told of.
+_OWN = (
+    *_OUTPUTS,
+    *_DURATIONS,
+    *_LISTS,
+    "contract",
+    "source",
+    "destination",
+    "name",
+    "ledger",
+    "environment",
+    "approved",
+)
 
 
 @dataclass(frozen=True)
@@ -38,8 +67,8 @@ class Job:
         outcomes: The same.
         members: The same.
         corrections: The same.
-        since: ISO 8601 with its offset.
-        until: ISO 8601 with its offset.
+        since: ISO 8601 with its offset. With a ledger: from when on the pipeline is judged at all.
+        until: ISO 8601 with its offset. With a ledger: such a job is one run, and does not take up earlier ones.
         as_of: ISO 8601 with its offset.
         skip: Promises left out, and why.
         columns: For each side, their column names to ours.
@@ -48,6 +77,19 @@ class Job:
         rehash: Whether remembered digests are computed anew.
         values: Whether differing values are shown.
         json: Where the result is written.
+        junit: Where it is written as JUnit XML.
+        openlineage: Where it is written as an OpenLineage event.
+        prometheus: Where it is written for Prometheus.
+        name: Of the pipeline, as its runs are recorded; the contract's name if left out.
+        ledger: The URL of the ledger.
+        environment: ``production`` or ``test``.
+        every: How often it runs, such as ``10m``: runs that were missed are noticed by it.
+        lookback: How far behind the watermark closed batches are totalled again, such as ``1d``.
+        retry: For how long after its end a window that could not be verified is tried again.
+        follow: For how long lost items are looked for, wherever they may turn up.
+        approved: Whether the contract has to be approved, on record in the ledger.
+        separate: Who may not be one person: ``author``, ``approver``, ``runner``.
+        checkpoints: Where the ledger's checkpoint is sent after each run: files, folders, URLs.
     """
 
     contract: str
@@ -67,6 +109,19 @@ class Job:
     rehash: bool = False
     values: bool = False
     json: str | None = None
+    junit: str | None = None
+    openlineage: str | None = None
+    prometheus: str | None = None
+    name: str | None = None
+    ledger: str | None = None
+    environment: str | None = None
+    every: str | None = None
+    lookback: str = "0s"
+    retry: str = "1d"
+    follow: str = "30d"
+    approved: bool = False
+    separate: Sequence[str] = ()
+    checkpoints: Sequence[str] = ()
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str]) -> Job:
@@ -84,23 +139,182 @@ class Job:
             place = f"{where}, line {lines[key,]}"
             if key not in known:
                 raise UsageError(f"{place}: there is no key {key!r} in a job", did_you_mean(key, known))
-            wanted: type = Mapping if key in _MAPPINGS else bool if key in _FLAGS else str
-            if not isinstance(value, (str, Mapping) if key in _STORES else wanted):
-                kinds = {Mapping: "a mapping", bool: "true or false", str: "text; write it in quotes"}
-                raise UsageError(f"{place}: {key} is {value!r}", f"it has to be {kinds[wanted]}")
+            _check_kind(place, key, value)
         for key in _REQUIRED:
             if key not in said:
                 raise UsageError(f"{where}: {key} is missing", f"add it, as in {key}: …")
+        needing = [key for key in ("approved", "separate", "checkpoints") if said.get(key)]
+        if needing and "ledger" not in said:
+            raise UsageError(f"{where}: {needing[0]} needs a ledger", "add it, as in ledger: sqlite:///ledger.db")
         return cls(**said)
 
-    def run(self, progress: Progress | None = None) -> Result:
-        """Reconcile, and write the JSON where the job wants it.
+    # --- running
+
+    def run(self, progress: Progress | None = None, *, as_of: dt.datetime | None = None) -> Result:
+        """Reconcile, put it on record where the job has a ledger, and write what the job wants written.
+
+        Args:
+            progress: Hears what a long run is doing.
+            as_of: The moment of the run, in place of the one that the file says, and of now.
 
         Raises:
+            LedgerBusyError: the same pipeline is being run right now.
+            LedgerError: it could not be recorded. Where it was carried out nevertheless, the error has its ``result``.
             IntegrityError: as :func:`integrity.reconcile` does.
         """
-        arguments: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "json"}
-        result = reconcile(**arguments, progress=progress)
+        asked = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _OWN}
+        asked["as_of"] = as_of or self.as_of
+        if self.ledger is None:
+            result = reconcile(self.contract, self.source, self.destination, **asked, progress=progress)
+        else:
+            try:
+                result = self._recorded(asked, progress)
+            except LedgerUnreachableError as error:
+                if error.result is not None:
+                    self._write(error.result)
+                raise
+        self._write(result)
+        return result
+
+    def _recorded(self, asked: dict[str, Any], progress: Progress | None) -> Result:
+        from integrity.following import continuation
+        from integrity.ledger import Ledger
+        from integrity.ledger.changing import check_duties
+
+        promise = contract_of(self.contract)
+        pipeline = self.name or promise.name
+        try:
+            book = Ledger.open(str(self.ledger), environment=self.environment)
+        except LedgerUnreachableError as unreachable:
+            asked["since"] = self._since_without_ledger(promise, asked)
+            plan = planned(promise, self.source, self.destination, **asked)
+            unreachable.result = carried_out(plan, progress)
+            raise
+        now = book.clock() if asked["as_of"] is None else moment(instant_of(asked["as_of"], "as_of"))
+        if self.approved or self.separate:
+            check_duties(book, promise, self.separate, now)
+        with book.database.only_run_of(pipeline):
+            if self.until is not None:
+                intended = beginning(promise, pipeline, asked)
+                return on_record(book, intended, lambda: self._work(promise, asked, progress)[0])
+            where = continuation(
+                book,
+                pipeline,
+                promise,
+                begins=bound_of(self.since, "since", promise),
+                lookback=parse_duration(self.lookback),
+                every=None if self.every is None else parse_duration(self.every),
+                now=now,
+            )
+            for run in where.abandoned:
+                book.end(run, "abandoned", {}, {"why": "the next run found that it had not ended"})
+            asked["since"] = None if where.since is None else moment(where.since)
+            result = self._continued(book, promise, pipeline, asked, where, progress)
+        for target in self.checkpoints:
+            from integrity.ledger.anchors import send
+
+            send(book, target)
+        return result
+
+    def _continued(
+        self,
+        book: Ledger,
+        promise: Contract,
+        pipeline: str,
+        asked: dict[str, Any],
+        where: Any,
+        progress: Progress | None,
+    ) -> Result:
+        from integrity.following import taken_up
+
+        plans: list[Plan] = []
+
+        def work() -> Result:
+            result, plan = self._work(promise, asked, progress)
+            plans.append(plan)
+            return result
+
+        def finish(recording: Recording, result: Result) -> None:
+            retry, follow = parse_duration(self.retry), parse_duration(self.follow)
+            recording.finish(result, taken_up(recording, result, plans[0], where, retry=retry, follow=follow))
+
+        intended = beginning(promise, pipeline, asked, every=self.every, remarks=where.remarks)
+        return on_record(book, intended, work, finish)
+
+    def _work(self, promise: Contract, asked: Mapping[str, Any], progress: Progress | None) -> tuple[Result, Plan]:
+        plan = planned(promise, self.source, self.destination, **asked)
+        return carried_out(plan, progress), plan
+
+    def _since_without_ledger(self, promise: Contract, asked: Mapping[str, Any]) -> Any:
+        """From when on to read where nobody can say how far was judged: what it looks back, and its last windows."""
+        window, as_of = promise.window, asked["as_of"]
+        if window is None or self.until is not None:
+            return self.since
+        now = micros(dt.datetime.now(dt.UTC)) if as_of is None else instant_of(as_of, "as_of")
+        every = 0 if self.every is None else parse_duration(self.every)
+        first = window.start_of(now - promise.grace - window.every - every - parse_duration(self.lookback))
+        begins = bound_of(self.since, "since", promise)
+        return moment(first if begins is None else max(first, begins))
+
+    def _write(self, result: Result) -> None:
+        pipeline = self.name or result.contract.name
         if self.json is not None:
             result.to_json(self.json)
-        return result
+        write_outputs(result, pipeline, junit=self.junit, openlineage=self.openlineage, prometheus=self.prometheus)
+
+
+def write_outputs(
+    result: Result,
+    pipeline: str,
+    *,
+    junit: str | os.PathLike[str] | None = None,
+    openlineage: str | os.PathLike[str] | None = None,
+    prometheus: str | os.PathLike[str] | None = None,
+) -> None:
+    """Write a result for other tools, each in its own form, where a file is named.
+
+    Raises:
+        IntegrityError: a file cannot be written.
+    """
+    import json
+
+    if junit is not None:
+        from integrity.report.junit import junit as as_junit
+
+        _write_file(junit, as_junit(result))
+    if openlineage is not None:
+        from integrity.report.openlineage import openlineage as as_event
+
+        event = as_event(result, job=pipeline, namespace="integrity")
+        _write_file(openlineage, json.dumps(event, ensure_ascii=False) + "\n")
+    if prometheus is not None:
+        from integrity.report.prometheus import prometheus as as_metrics
+
+        _write_file(prometheus, as_metrics(result, pipeline=pipeline))
+
+
+def _write_file(path: str | os.PathLike[str], text: str) -> None:
+    from integrity.report.prometheus import write_atomically
+
+    write_atomically(Path(path), text)
+
+
+def _check_kind(place: str, key: str, value: object) -> None:
+    """Refuse a value of the wrong kind.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if key in _LISTS:
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise UsageError(f"{place}: {key} is {value!r}", "it has to be a list of texts")
+        return
+    wanted: type = Mapping if key in _MAPPINGS else bool if key in _FLAGS else str
+    if not isinstance(value, (str, Mapping) if key in _STORES else wanted):
+        kinds = {Mapping: "a mapping", bool: "true or false", str: "text; write it in quotes"}
+        raise UsageError(f"{place}: {key} is {value!r}", f"it has to be {kinds[wanted]}")
+    if key in _DURATIONS:
+        try:
+            parse_duration(str(value))
+        except ValueError as error:
+            raise UsageError(f"{place}: {key}: {error}", "") from None

@@ -30,13 +30,21 @@ __all__ = ["beginning", "on_record", "saved_beside"]
 Finish = Callable[["Recording", Result], None]
 
 
-def beginning(promise: Contract, pipeline: str, asked: Mapping[str, Any], remarks: tuple[str, ...] = ()) -> Beginning:
+def beginning(
+    promise: Contract,
+    pipeline: str,
+    asked: Mapping[str, Any],
+    *,
+    every: str | None = None,
+    remarks: tuple[str, ...] = (),
+) -> Beginning:
     """Return what is known of a run before anything is read.
 
     Args:
         promise: The contract.
         pipeline: Of which pipeline it is.
         asked: The other arguments of :func:`integrity.reconcile`.
+        every: How often the pipeline is to run, where that is known.
         remarks: What is odd about it by then.
 
     Raises:
@@ -65,6 +73,7 @@ def beginning(promise: Contract, pipeline: str, asked: Mapping[str, Any], remark
             "pushdown": asked.get("pushdown", "auto"),
             "references": references,
         },
+        every=every,
         remarks=remarks,
     )
 

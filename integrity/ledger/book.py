@@ -85,11 +85,13 @@ class TakenUp:
             recorded once more.
         changes: What became of earlier breaks: ``of_run``, ``of_number``, ``state``.
         watermark: Up to where every window has been judged, ISO 8601.
+        remarks: What could not be taken up, and why.
     """
 
     known: Mapping[str, str] = field(default_factory=dict)
     changes: pl.DataFrame | None = None
     watermark: str | None = None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,11 +229,24 @@ class Ledger:
             _insert(connection, schema.secrets, reading)
         return Recording(self, run, beginning)
 
-    # --- what it claims
+    def end(self, run: str, how: str, body: Mapping[str, Any], hidden: Mapping[str, Any]) -> None:
+        """Record that a run ended without a result.
 
-    def public_key(self) -> PublicKey:
-        """By what its signatures are known."""
-        return self.key.public
+        Args:
+            run: Which one.
+            how: ``failed``, or ``abandoned``: it was begun, and its process is no more.
+            body: What its leaf says of that.
+            hidden: What is private of it.
+
+        Raises:
+            LedgerError: it cannot be written.
+        """
+        ending, commitment = evidence.private(run, "run", 1, hidden)
+        with self.database.writing() as connection:
+            said = self.said(connection, how, {"run": run, **body, "found": commitment})
+            row = {"run": run, "leaf": said.number, "how": how, "at": said.at}
+            connection.execute(schema.endings.insert().values(**row, commitment=commitment))
+            _insert(connection, schema.secrets, ending)
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,6 +316,7 @@ class Recording:
                     "read_at": {side: iso(read.read_at) for side, read in result.sides.items()},
                     "closed_until": closed_until,
                     "watermark": taken_up.watermark,
+                    "remarks": list(taken_up.remarks),
                     "spec_sha256": result.spec_sha256,
                     "strength": result.strength,
                     "bound": result.bound,
@@ -323,16 +339,7 @@ class Recording:
             LedgerError: it cannot be written.
         """
         said = str(error) if isinstance(error, IntegrityError) else f"{type(error).__name__}: {error}"
-        self.end("failed", {"error": type(error).__name__}, {"error": said})
-
-    def end(self, how: str, body: Mapping[str, Any], hidden: Mapping[str, Any]) -> None:
-        """Record that a run ended without a result."""
-        ending, commitment = evidence.private(self.run, "run", 1, hidden)
-        with self.ledger.database.writing() as connection:
-            said = self.ledger.said(connection, how, {"run": self.run, **body, "found": commitment})
-            row = {"run": self.run, "leaf": said.number, "how": how, "at": said.at}
-            connection.execute(schema.endings.insert().values(**row, commitment=commitment))
-            _insert(connection, schema.secrets, ending)
+        self.ledger.end(self.run, "failed", {"error": type(error).__name__}, {"error": said})
 
 
 # --- rows

@@ -234,6 +234,7 @@ def _sqlite(url: URL) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: object) -> None:
         connection.isolation_level = None
+        connection.execute("PRAGMA secure_delete = ON")  # what is erased is gone from the file, too
 
     @sa.event.listens_for(engine, "begin")
     def _begun(connection: sa.Connection) -> None:

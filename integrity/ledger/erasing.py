@@ -1,0 +1,120 @@
+"""How does a person disappear from a ledger that forgets nothing?
+
+What could name them lies in ``secrets`` alone. It is deleted there, salt and all, and a leaf says when, by whom, on
+what basis and how many texts; the commitments that stay say nothing any more. Counts and verdicts remain.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+import sqlalchemy as sa
+
+from integrity.errors import UsageError
+from integrity.ledger import schema
+from integrity.ledger.log import iso
+from integrity.ledger.rows import digests, root
+
+if TYPE_CHECKING:
+    from integrity.ledger.book import Ledger
+
+__all__ = ["erase", "expire"]
+
+_CHUNK: Final = 5_000
+_Place = tuple[str, str, int]
+
+
+def erase(ledger: Ledger, where: Mapping[str, str], *, basis: str, by: str) -> int:
+    """Erase everything private of items whose columns have these values: breaks, and batches of a partition.
+
+    Args:
+        ledger: From which.
+        where: Values of identity columns, or of columns whose differing values were shown, as breaks show them.
+        basis: On what basis: a request, a law.
+        by: Who decided it.
+
+    Returns:
+        How many private texts are gone. Where there is none, nothing is recorded.
+
+    Raises:
+        UsageError: no column, basis or person is named.
+        LedgerError: it cannot be written.
+    """
+    if not where:
+        raise UsageError("nothing says whom to erase", "name a column and its value, as in --where member_id=kim")
+    _named(basis, by)
+    secrets = schema.secrets
+    query = sa.select(secrets).where(secrets.c.scope.in_(["break", "batch"]))
+    with ledger.database.reading() as connection:
+        rows = connection.execution_options(yield_per=_CHUNK).execute(query)
+        found = [(row.run, row.scope, row.number) for row in rows if _speaks_of(json.loads(row.body), where)]
+    return _erased(ledger, found, {"why": "erasure", "basis": basis, "by": by})
+
+
+def expire(ledger: Ledger, older_than: dt.timedelta, *, basis: str, by: str) -> int:
+    """Erase everything private of runs that began longer ago than it is to be kept.
+
+    Args:
+        ledger: From which.
+        older_than: How long it is kept.
+        basis: On what basis: the retention policy.
+        by: Who decided it.
+
+    Raises:
+        UsageError: no basis or person is named.
+        LedgerError: it cannot be written.
+    """
+    _named(basis, by)
+    runs, secrets = schema.runs, schema.secrets
+    limit = iso(ledger.clock() - older_than)
+    query = sa.select(secrets.c.run, secrets.c.scope, secrets.c.number).join(runs, runs.c.run == secrets.c.run)
+    with ledger.database.reading() as connection:
+        found = [tuple(row) for row in connection.execute(query.where(runs.c.at < limit))]
+    return _erased(ledger, found, {"why": "retention", "basis": basis, "by": by, "before": limit})
+
+
+def _named(basis: str, by: str) -> None:
+    if not basis.strip() or not by.strip():
+        raise UsageError("an erasure names its basis and who decided it", "give both")
+
+
+def _speaks_of(body: Mapping[str, Any], where: Mapping[str, str]) -> bool:
+    """Whether a private text has all these values, in its identity, its partition or the values it shows."""
+    told: dict[str, set[str]] = {}
+    for part in ("identity", "partition"):
+        for name, value in (body.get(part) or {}).items():
+            told.setdefault(name, set()).add(str(value))
+    for part in ("source_values", "destination_values"):
+        for name, value in json.loads(body.get(part) or "{}").items():
+            told.setdefault(name, set()).add(str(value))
+    return all(value in told.get(name, ()) for name, value in where.items())
+
+
+def _erased(ledger: Ledger, found: list[_Place], body: Mapping[str, Any]) -> int:
+    """List what goes, append the leaf that commits to the list, and delete it: all of it or nothing."""
+    if not found:
+        return 0
+    erasures, secrets = schema.erasures, schema.secrets
+    with ledger.database.writing() as connection:
+        ledger.database.take_turn(connection)
+        there = {
+            tuple(row) for row in connection.execute(sa.select(erasures.c.run, erasures.c.scope, erasures.c.number))
+        }
+        places = sorted(set(found) - there)
+        if not places:
+            return 0
+        leaf = (connection.execute(sa.select(sa.func.max(schema.leaves.c.number))).scalar() or 0) + 1
+        types = {"run": pl.String, "scope": pl.String, "number": pl.Int64}
+        frame = pl.DataFrame(places, schema=types, orient="row").with_columns(pl.lit(leaf, pl.Int64).alias("leaf"))
+        connection.execute(erasures.insert(), frame.to_dicts())
+        gone = sa.delete(secrets).where(
+            *(secrets.c[name] == sa.bindparam(f"the_{name}") for name in ("run", "scope", "number"))
+        )
+        rows = [{f"the_{name}": value for name, value in zip(types, place, strict=True)} for place in places]
+        connection.execute(gone, rows)
+        ledger.said(connection, "erased", {**body, "count": len(places), "root": root(digests(erasures, frame))})
+    return len(places)
