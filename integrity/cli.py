@@ -16,6 +16,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from integrity.cli_ledger import ledger_group, status_command
 from integrity.errors import IntegrityError, UsageError
 
 __all__ = ["main"]
@@ -142,9 +143,17 @@ def _demonstrated(made: Any, *, first: bool) -> bool:
 @click.option("--rehash", is_flag=True, help="Read every file anew, whatever digests are remembered (?cache=FILE).")
 @click.option("--explain", is_flag=True, help="Print how both sides would be read, with the SQL, and read nothing.")
 @click.option("--values", is_flag=True, help="Show the values that differ. They may be private.")
+@click.option("--ledger", metavar="URL", envvar="INTEGRITY_LEDGER", help="Put the run on record there.")
+@click.option("--pipeline", metavar="NAME", help="As which pipeline it is recorded; the contract's name if left out.")
+@click.option("--environment", metavar="NAME", help="production or test, whose runs never count.")
 @click.option(
     "--json", "json_", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write the result."
 )
+@click.option("--junit", metavar="FILE", type=click.Path(dir_okay=False), help="Write it as JUnit XML, for CI.")
+@click.option(
+    "--openlineage", metavar="FILE", type=click.Path(dir_okay=False), help="Write it as an OpenLineage event."
+)
+@click.option("--prometheus", metavar="FILE", type=click.Path(dir_okay=False), help="Write it for Prometheus.")
 def reconcile(
     contract: str,
     source: str,
@@ -163,7 +172,13 @@ def reconcile(
     rehash: bool,
     explain: bool,
     values: bool,
+    ledger: str | None,
+    pipeline: str | None,
+    environment: str | None,
     json_: Path | None,
+    junit: str | None,
+    openlineage: str | None,
+    prometheus: str | None,
 ) -> int:
     """Compare SOURCE with DESTINATION under CONTRACT (a built-in name or a YAML file)."""
     from integrity.reconciliation import reconcile as verb
@@ -197,9 +212,19 @@ def reconcile(
 
         click.echo(said(contract, source, destination, **arguments))
         return 0
-    with _progress() as progress:
-        result = verb(contract, source, destination, **arguments, progress=progress)
-    return _finish(result, json_)
+    from integrity.jobs import write_outputs
+
+    def finish(result: Any) -> int:
+        code = _finish(result, json_)
+        outputs = {"junit": junit, "openlineage": openlineage, "prometheus": prometheus}
+        write_outputs(result, pipeline or result.contract.name, **outputs)
+        return code
+
+    with _unrecorded(finish):
+        with _progress() as progress:
+            book = _book(ledger, environment)
+            result = verb(contract, source, destination, **arguments, ledger=book, pipeline=pipeline, progress=progress)
+        return finish(result)
 
 
 @cli.command()
@@ -209,9 +234,10 @@ def run(job: Path) -> int:
     from integrity.jobs import Job
 
     described = Job.from_yaml(job)
-    with _progress() as progress:
-        result = described.run(progress)
-    return _finish(result, None)
+    with _unrecorded(lambda result: _finish(result, None)):
+        with _progress() as progress:
+            result = described.run(progress)
+        return _finish(result, None)
 
 
 @cli.group(name="contract")
@@ -271,8 +297,46 @@ def init(source: str, destination: str, name: str) -> int:
     return 0
 
 
+cli.add_command(ledger_group)
+cli.add_command(status_command)
+
+
 # --- what the commands share
 # -------------------------------------------------------------------------------------------
+
+
+def _book(ledger: str | None, environment: str | None) -> Any:
+    """Return the ledger to record in, or its URL where only the run can say that it is out of reach."""
+    from integrity.errors import LedgerUnreachableError
+
+    if ledger is None:
+        if environment is not None:
+            raise UsageError(
+                "--environment says of which kind a record is, and no ledger is named", "give --ledger URL"
+            )
+        return None
+    from integrity.ledger import Ledger
+
+    try:
+        return Ledger.open(ledger, environment=environment)
+    except LedgerUnreachableError:
+        return ledger
+
+
+@contextlib.contextmanager
+def _unrecorded(show: Callable[[Any], Any]) -> Iterator[None]:
+    """Where a run could not be put on record, show and save what it found all the same."""
+    from integrity.errors import LedgerError
+
+    try:
+        yield
+    except LedgerError as error:
+        if error.result is not None:
+            from integrity.recording import saved_beside
+
+            show(error.result)
+            _say(saved_beside(error))
+        raise
 
 
 @contextlib.contextmanager

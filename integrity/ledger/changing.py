@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 from integrity.contracts import Contract
 from integrity.errors import LedgerError, UsageError, did_you_mean
 from integrity.ledger import schema
+from integrity.ledger.database import Database
 from integrity.ledger.log import iso
 
 if TYPE_CHECKING:
@@ -215,11 +217,13 @@ def _approvals(ledger: Ledger) -> list[Approval]:
     ]
 
 
-def changes(ledger: Ledger, since: dt.datetime | None = None, until: dt.datetime | None = None) -> list[Change]:
+def changes(
+    url: str | os.PathLike[str], since: dt.datetime | None = None, until: dt.datetime | None = None
+) -> list[Change]:
     """Return what changed in contracts, specifications and software between production runs, and what was approved.
 
     Args:
-        ledger: Of which ledger.
+        url: Of the ledger.
         since: First moment of recording, or ``None`` for all.
         until: First moment no longer asked for.
     """
@@ -230,7 +234,7 @@ def changes(ledger: Ledger, since: dt.datetime | None = None, until: dt.datetime
     )
     last: dict[str, dict[str, Any]] = {}
     found: list[Change] = []
-    with ledger.database.reading() as connection:
+    with Database.at(url).reading() as connection:
         for number, kind, text in connection.execute(query):
             body = json.loads(text)
             if kind == "started":

@@ -45,7 +45,7 @@ class PipelineStatus:
         windows: How many windows of each kind of :data:`WINDOWS` there are; those of an untimed batch are not counted.
         due: How many of them were closed, and so due to be judged.
         revised: How many of the judged were found different later.
-        breaks: How many breaks were first found in the period, by what became of them: ``open``, ``healed``,
+        breaks: How many breaks the batches of the period have, by what became of them: ``open``, ``healed``,
             ``withdrawn``, ``cleared``.
         runs: How many runs began in the period, by how they ended: ``finished``, ``failed``, ``abandoned``,
             ``unfinished``; and ``test``, which do not count.
@@ -208,7 +208,8 @@ def _pipeline(
     finished = [row for row in production if row.how == "finished"]
     windows, due = _windows(contract, batches, finished, first, last, now)
     breaks = breaks_of(connection, name, "production")
-    breaks = breaks.filter((pl.col("first_at") >= iso(first)) & (pl.col("first_at") < iso(last)))
+    when = pl.coalesce("batch_start", "first_at")
+    breaks = breaks.filter((when >= iso(first)) & (when < iso(last)))
     end = last_run(connection, name, "production")
     return PipelineStatus(
         name,

@@ -1,0 +1,306 @@
+"""The ledger's verbs, from a shell."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from integrity.errors import LedgerError, UsageError
+
+__all__ = ["ledger_group", "status_command"]
+
+_out = Console()
+_LEDGER = click.option(
+    "--ledger", "url", envvar="INTEGRITY_LEDGER", metavar="URL", help="sqlite:///ledger.db, postgresql://…, or a path."
+)
+
+
+@click.group(name="ledger")
+def ledger_group() -> None:
+    """What was found on any day, provably unchanged since. --ledger URL, or INTEGRITY_LEDGER."""
+
+
+def _named(url: str | None) -> str:
+    if not url:
+        raise UsageError("no ledger is named", "give --ledger URL, or set INTEGRITY_LEDGER")
+    return url
+
+
+def _opened(url: str | None, environment: str | None = None) -> Any:
+    """Open a ledger that is there, to write to it."""
+    from integrity.ledger import Ledger
+    from integrity.ledger.database import Database
+
+    named = _named(url)
+    if not Database.at(named).is_there:
+        raise LedgerError(f"there is no ledger at {Database.at(named).location}", "integrity ledger init makes one")
+    return Ledger.open(named, environment=environment)
+
+
+@ledger_group.command()
+@_LEDGER
+@click.option("--origin", metavar="NAME", help="Its name, as checkpoints show it; such as acme.example/integrity.")
+def init(url: str | None, origin: str | None) -> int:
+    """Begin a ledger, with its tables and its key."""
+    from integrity.ledger import Ledger
+    from integrity.ledger.database import Database
+
+    named = _named(url)
+    if Database.at(named).is_there:
+        raise LedgerError(f"there is a ledger at {Database.at(named).location} already", "name another place")
+    book = Ledger.open(named, origin=origin)
+    click.echo(f"began {book.location}\nkey    {book.key.public}\nGive this key to whoever is to verify it.")
+    return 0
+
+
+@ledger_group.command()
+@_LEDGER
+@click.option("--pipeline", metavar="NAME", help="Of one pipeline.")
+@click.option("--last", default=20, show_default=True, help="How many.")
+def runs(url: str | None, pipeline: str | None, last: int) -> int:
+    """The runs on record, the latest first."""
+    from integrity.ledger.listing import runs as listed
+
+    table = _table("run", "pipeline", "environment", "began (UTC)", "it", "verdict", "breaks")
+    for row in listed(_named(url), pipeline=pipeline, last=last).iter_rows(named=True):
+        told = (row["run"], row["pipeline"], row["environment"], _short(row["at"]), row["how"] or "never ended")
+        table.add_row(*told, row["verdict"] or "", f"{row['breaks']:,}")
+    _out.print(table)
+    return 0
+
+
+@ledger_group.command()
+@click.argument("run")
+@_LEDGER
+def show(run: str, url: str | None) -> int:
+    """One run, by its name or the beginning of it: what was in force, what was found."""
+    from integrity.ledger.listing import run_of
+
+    click.echo(json.dumps(run_of(_named(url), run), ensure_ascii=False, indent=1))
+    return 0
+
+
+@ledger_group.command()
+@_LEDGER
+@click.option("--pipeline", metavar="NAME", help="Of one pipeline.")
+@click.option(
+    "--state",
+    type=click.Choice(["open", "healed", "withdrawn", "cleared", "all"]),
+    default="open",
+    show_default=True,
+    help="What became of them.",
+)
+@click.option("--identities", is_flag=True, help="Show whose they are. They may be private.")
+@click.option("--last", default=50, show_default=True, help="How many.")
+def breaks(url: str | None, pipeline: str | None, state: str, identities: bool, last: int) -> int:
+    """The breaks on record and what became of them, the oldest first."""
+    from integrity.ledger.listing import breaks as listed
+
+    frame = listed(_named(url), pipeline=pipeline, state=None if state == "all" else state)
+    table = _table(
+        "pipeline", "kind", "batch (UTC)", "first found", "state", "since run", *(["identity"] if identities else [])
+    )
+    for row in frame.head(last).iter_rows(named=True):
+        told = [
+            row["pipeline"],
+            row["kind"],
+            _short(row["batch_start"]) or "untimed",
+            _short(row["first_at"]),
+            row["state"],
+        ]
+        table.add_row(*told, row["state_run"], *([row["identity"] or "erased"] if identities else []))
+    _out.print(table)
+    _out.print(f"{frame.height:,} breaks" + (f", the first {last:,} shown" if frame.height > last else ""))
+    return 0
+
+
+@ledger_group.command()
+@_LEDGER
+@click.option(
+    "--checkpoint", "held", multiple=True, type=click.Path(path_type=Path), help="One that is held elsewhere."
+)
+@click.option("--key", metavar="KEY", help="The public key that its owner told, as text: name+id+base64.")
+@click.option("--all", "every", is_flag=True, help="Name everything that does not fit, not only the first.")
+def verify(url: str | None, held: tuple[Path, ...], key: str | None, every: bool) -> int:
+    """Compute everything again, and name the first row that was changed, removed, inserted or reordered."""
+    from integrity.ledger import verify as verified
+    from integrity.ledger.keys import PublicKey
+
+    texts = []
+    for path in held:
+        try:
+            texts.append(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot read the checkpoint {path}: {error}", "name a file that is one") from error
+    found = verified(_named(url), held=texts, key=None if key is None else PublicKey.from_text(key))
+    click.echo(found.headline())
+    for finding in found.findings[1:] if every else ():
+        click.echo(f"  {finding}")
+    for run in found.unfinished:
+        click.echo(f"deviation: run {run} was begun and never ended")
+    return found.exit_code
+
+
+@ledger_group.command()
+@click.argument("target")
+@_LEDGER
+@click.option("--party", metavar="NAME", help="Who holds it then, as reports will say.")
+def send(target: str, url: str | None, party: str | None) -> int:
+    """Send the checkpoint to TARGET: a file, a folder, https://…, or rfc3161+https://… (a time stamp)."""
+    from integrity.ledger.anchors import send as sent
+
+    checkpoint = sent(_opened(url), target, party=party)
+    click.echo(f"checkpoint {checkpoint.size:,} is with {party or target}")
+    return 0
+
+
+@ledger_group.command()
+@click.argument("contract")
+@_LEDGER
+@click.option("--approver", required=True, metavar="PERSON", help="Who approves it.")
+@click.option("--ticket", required=True, metavar="REFERENCE", help="Where that was discussed.")
+@click.option("--author", metavar="PERSON", help="Who wrote it.")
+@click.option(
+    "--from", "effective", metavar="TIME", help="From when on it is in force, with its offset; now if left out."
+)
+def approve(
+    contract: str, url: str | None, approver: str, ticket: str, author: str | None, effective: str | None
+) -> int:
+    """Record that CONTRACT is approved."""
+    from integrity.contracts import contract as find
+    from integrity.ledger.changing import approve as approved
+
+    moment = None
+    if effective is not None:
+        try:
+            moment = dt.datetime.fromisoformat(effective)
+        except ValueError:
+            raise UsageError(f"--from {effective!r} is no time", "write it as in 2026-03-01T00:00:00Z") from None
+    promise = find(contract)
+    leaf = approved(_opened(url), promise, approver=approver, ticket=ticket, author=author, effective_from=moment)
+    click.echo(f"{promise.name} version {promise.version} (sha256 {promise.sha256}) is approved, in leaf {leaf}")
+    return 0
+
+
+@ledger_group.command()
+@_LEDGER
+@click.option("--period", metavar="PERIOD", help="2026, 2026-11, 2026-11-23; all if left out.")
+def changes(url: str | None, period: str | None) -> int:
+    """What changed in contracts, mappings and software, and what was approved."""
+    from integrity.ledger.changing import changes as listed
+    from integrity.ledger.status import period_of
+
+    first, last = (None, None) if period is None else period_of(period, dt.datetime.now(dt.UTC))
+    table = _table("when (UTC)", "pipeline", "what", "before", "after")
+    for each in listed(_named(url), first, last):
+        table.add_row(_short(each.at), each.pipeline or "", each.what, each.before or "", each.after)
+    _out.print(table)
+    return 0
+
+
+@ledger_group.command()
+@_LEDGER
+@click.option("--where", multiple=True, required=True, metavar="COLUMN=VALUE", help="Of which items; all must hold.")
+@click.option("--basis", required=True, metavar="TEXT", help="On what basis: a request, a law.")
+@click.option("--by", required=True, metavar="PERSON", help="Who decided it.")
+def erase(url: str | None, where: tuple[str, ...], basis: str, by: str) -> int:
+    """Erase what names a person's items; counts and verdicts stay, and the log says that it was done."""
+    from integrity.ledger.erasing import erase as erased
+
+    named = {}
+    for text in where:
+        column, equals, value = text.partition("=")
+        if not (column and equals):
+            raise UsageError(f"--where {text!r} is not COLUMN=VALUE", "write for example --where member_id=kim")
+        named[column] = value
+    count = erased(_opened(url), named, basis=basis, by=by)
+    click.echo(f"erased {count:,} private texts" if count else "nothing private of such items is on record")
+    return 0
+
+
+@ledger_group.command()
+@_LEDGER
+@click.option("--keep", required=True, metavar="DURATION", help="How long private texts are kept, such as 400d.")
+@click.option("--basis", required=True, metavar="TEXT", help="The retention policy.")
+@click.option("--by", required=True, metavar="PERSON", help="Who decided it.")
+def expire(url: str | None, keep: str, basis: str, by: str) -> int:
+    """Erase what is private of runs that are older than it is to be kept."""
+    from integrity.ledger.erasing import expire as expired
+    from integrity.windows import parse_duration
+
+    try:
+        age = dt.timedelta(microseconds=parse_duration(keep))
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"--keep: {error}") from None
+    count = expired(_opened(url), age, basis=basis, by=by)
+    click.echo(f"erased {count:,} private texts")
+    return 0
+
+
+@ledger_group.command(name="rotate-key")
+@click.argument("new_key", type=click.Path(dir_okay=False, path_type=Path))
+@_LEDGER
+def rotate_key(new_key: Path, url: str | None) -> int:
+    """Let a new key, which is made in the file NEW_KEY, take over."""
+    from integrity.ledger.rotating import rotate
+
+    book = rotate(_opened(url), new_key)
+    click.echo(f"from now on {book.key.public} signs; set INTEGRITY_LEDGER_KEY to {new_key}")
+    return 0
+
+
+@click.command(name="status")
+@_LEDGER
+@click.option("--period", metavar="PERIOD", help="2026, 2026-11, 2026-11-23, or TIME/TIME; today if left out.")
+@click.option("--pipeline", metavar="NAME", help="Of one pipeline.")
+@click.option("--json", "as_json_", is_flag=True, help="For other tools.")
+def status_command(url: str | None, period: str | None, pipeline: str | None, as_json_: bool) -> int:
+    """What is open, judged, missed, late or unverified, in one screen."""
+    from integrity.ledger.status import WINDOWS, as_json, status
+
+    found = status(_named(url), period=period, pipeline=pipeline)
+    if as_json_:
+        click.echo(as_json(found))
+        return found.exit_code
+    first, last = (moment.strftime("%Y-%m-%d %H:%M") for moment in (found.since, found.until))
+    _out.print(f"{first} to {last} {found.since.tzname()}, as of {found.now.strftime('%Y-%m-%d %H:%M:%S')} UTC")
+    table = _table("pipeline", "due", "judged", *WINDOWS, "revised", "breaks", "runs", "missed runs", "watermark")
+    for each in found.pipelines:
+        told = " ".join(f"{count:,} {state}" for state, count in sorted(each.breaks.items())) or "none"
+        ended = " ".join(f"{count:,} {how}" for how, count in each.runs.items()) or "none"
+        counts = [f"{each.windows.get(kind, 0):,}" for kind in WINDOWS]
+        mark = _short(each.watermark)
+        numbers = (f"{each.due:,}", f"{each.judged:,}", *counts, f"{each.revised:,}")
+        table.add_row(each.pipeline, *numbers, told, ended, f"{each.missed_runs:,}", mark)
+    if found.pipelines:
+        _out.print(_upright(table))
+    else:
+        _out.print("no run is on record")
+    _out.print(str(found.claim), highlight=False, soft_wrap=True)
+    return found.exit_code
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    for name in names:
+        table.add_column(name, overflow="fold", no_wrap=name in ("run", "since run"))
+    return table
+
+
+def _short(moment: str | None) -> str:
+    """A moment to the second, as a person reads it; all of them are UTC."""
+    return "" if moment is None else moment[:19].replace("T", " ")
+
+
+def _upright(table: Table) -> Table:
+    """Turn a table of few rows and many columns, so that it fits a screen: a column a pipeline."""
+    turned = _table("", *(str(cell) for cell in table.columns[0].cells))
+    for column in table.columns[1:]:
+        turned.add_row(str(column.header), *(str(cell) for cell in column.cells))
+    return turned

@@ -1,0 +1,143 @@
+"""What is on record, for a person who looks?"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from integrity.errors import LedgerError, UsageError, did_you_mean
+from integrity.ledger import schema
+from integrity.ledger.database import Database
+from integrity.ledger.history import breaks_of, pipelines
+
+__all__ = ["breaks", "run_of", "runs", "there"]
+
+
+def there(url: str | os.PathLike[str]) -> Database:
+    """Return the database of a ledger that is there.
+
+    Raises:
+        LedgerError: there is none.
+    """
+    database = Database.at(url)
+    if not database.is_there:
+        raise LedgerError(f"there is no ledger at {database.location}", "integrity ledger init makes one")
+    return database
+
+
+def runs(url: str | os.PathLike[str], *, pipeline: str | None = None, last: int = 20) -> pl.DataFrame:
+    """Return the runs on record, the latest first.
+
+    Returns:
+        ``run``, ``pipeline``, ``contract`` (its SHA-256), ``environment``, ``at`` (when it began), ``how`` it ended
+        (null: never), ``verdict``, ``ended`` and ``breaks``: how many rows of them it recorded.
+    """
+    of, endings, found = schema.runs, schema.endings, schema.breaks
+    count = sa.select(sa.func.count()).where(found.c.run == of.c.run).scalar_subquery()
+    columns = (of.c.run, of.c.pipeline, of.c.contract, of.c.environment, of.c.at)
+    query = sa.select(*columns, endings.c.how, endings.c.verdict, endings.c.at.label("ended"), count.label("breaks"))
+    query = query.outerjoin(endings, endings.c.run == of.c.run).order_by(of.c.leaf.desc()).limit(last)
+    database = there(url)
+    with database.reading() as connection:
+        _check_pipeline(connection, pipeline)
+        rows = connection.execute(query if pipeline is None else query.where(of.c.pipeline == pipeline)).all()
+    names = ("run", "pipeline", "contract", "environment", "at", "how", "verdict", "ended")
+    types = dict.fromkeys(names, pl.String) | {"breaks": pl.Int64}
+    return pl.DataFrame([tuple(row) for row in rows], schema=types, orient="row")
+
+
+def _check_pipeline(connection: sa.Connection, pipeline: str | None) -> None:
+    if pipeline is not None and pipeline not in (known := pipelines(connection)):
+        raise UsageError(f"no run of a pipeline {pipeline!r} is on record", did_you_mean(pipeline, known))
+
+
+def named(connection: sa.Connection, run: str) -> str:
+    """Return the whole name of a run, of which a beginning was given.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    of = schema.runs
+    query = sa.select(of.c.run).where(of.c.run.startswith(run, autoescape=True)).limit(3)
+    found = [name for (name,) in connection.execute(query)]
+    if len(found) != 1:
+        problem = f"no run {run!r} is on record" if not found else f"several runs begin with {run!r}"
+        raise UsageError(problem, "integrity ledger runs lists them")
+    return str(found[0])
+
+
+def run_of(url: str | os.PathLike[str], run: str) -> dict[str, Any]:
+    """Return everything that is on record of one run, but its breaks.
+
+    Args:
+        url: Of the ledger.
+        run: Its name, or the beginning of it.
+
+    Returns:
+        ``run``; ``leaves``: what its leaves say, with their numbers; ``reading`` and ``found``: what is private of it,
+        null where that was erased; and ``batches``.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    database = there(url)
+    with database.reading() as connection:
+        name = named(connection, run)
+        numbers = [
+            connection.execute(sa.select(table.c.leaf).where(table.c.run == name)).scalar()
+            for table in (schema.runs, schema.endings)
+        ]
+        leaves = schema.leaves
+        query = sa.select(leaves.c.number, leaves.c.body).where(
+            leaves.c.number.in_([n for n in numbers if n is not None])
+        )
+        told = [
+            {"leaf": number} | json.loads(body) for number, body in connection.execute(query.order_by(leaves.c.number))
+        ]
+        secrets = schema.secrets
+        query = sa.select(secrets.c.number, secrets.c.body).where(secrets.c.run == name, secrets.c.scope == "run")
+        hidden = {number: json.loads(body) for number, body in connection.execute(query)}
+        batches = schema.batches
+        rows = connection.execute(sa.select(batches).where(batches.c.run == name).order_by(batches.c.number))
+        listed = [dict(row._mapping) for row in rows]
+    return {"run": name, "leaves": told, "reading": hidden.get(0), "found": hidden.get(1), "batches": listed}
+
+
+def breaks(
+    url: str | os.PathLike[str],
+    *,
+    pipeline: str | None = None,
+    state: str | None = None,
+    environment: str = "production",
+) -> pl.DataFrame:
+    """Return the breaks on record, the oldest first, a row a break however many runs showed it.
+
+    Returns:
+        ``pipeline``, ``identity`` (JSON; null where it was erased), and what
+        :func:`integrity.ledger.history.breaks_of` tells.
+    """
+    database = there(url)
+    frames = []
+    with database.reading() as connection:
+        _check_pipeline(connection, pipeline)
+        for name in pipelines(connection) if pipeline is None else [pipeline]:
+            found = breaks_of(connection, name, environment)
+            found = found if state is None else found.filter(pl.col("state") == state)
+            identities = _identities(connection, found)
+            frames.append(found.with_columns(pl.lit(name).alias("pipeline"), identities))
+    return pl.concat(frames).sort("first_at", maintain_order=True) if frames else pl.DataFrame()
+
+
+def _identities(connection: sa.Connection, found: pl.DataFrame) -> pl.Series:
+    secrets = schema.secrets
+    texts: dict[tuple[str, int], str] = {}
+    for run in found["run"].unique().to_list():
+        query = sa.select(secrets.c.number, secrets.c.body).where(secrets.c.run == run, secrets.c.scope == "break")
+        for number, body in connection.execute(query):
+            texts[run, number] = json.dumps(json.loads(body)["identity"], ensure_ascii=False)
+    places = found.select("run", "number").iter_rows()
+    return pl.Series("identity", [texts.get((run, number)) for run, number in places], dtype=pl.String)
