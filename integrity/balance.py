@@ -14,6 +14,7 @@ import polars as pl
 
 from integrity.breaks import COUNTED, Case, is_open
 from integrity.errors import BalanceError
+from integrity.seals import Seals
 from integrity.search import Found
 from integrity.totals import BATCH, ControlTotals, add_frames
 
@@ -38,6 +39,7 @@ class Compared:
         hows: How the source and the destination were read, in words.
         elsewhere: How many items of the destination are nowhere in the source, and of no time within the run's bounds.
         rungs: How many matched pairs reached each rung of the contract's ladder at best.
+        seals: The Merkle roots of both sides, where the contract is sealed and both sides have items.
     """
 
     batches: pl.DataFrame
@@ -48,6 +50,7 @@ class Compared:
     hows: tuple[str, ...] = ()
     elsewhere: int = 0
     rungs: dict[str, int] = field(default_factory=dict)
+    seals: Seals | None = None
 
 
 def assemble(
@@ -59,6 +62,7 @@ def assemble(
     recorded: Sequence[str],
     case: Case,
     hows: tuple[str, ...],
+    seals: Seals | None = None,
 ) -> Compared:
     """Put a comparison together, and check its balance.
 
@@ -71,6 +75,7 @@ def assemble(
         recorded: The sides of which only totals were given.
         case: What is judged, and when.
         hows: How both sides were read.
+        seals: Their Merkle roots.
 
     Raises:
         BalanceError: the counts do not add up. A bug of ours: nothing may be reported.
@@ -102,7 +107,8 @@ def assemble(
                 "run it again; if it persists, please report it with the contract",
             )
     exclusions = {(side, name): n for side, of in zip(_SIDES, totals, strict=True) for name, n in of.exclusions.items()}
-    return Compared(batches.sort(keys), pl.concat(histograms), totals[0], totals[1], exclusions, hows)
+    histogram = pl.concat(histograms)
+    return Compared(batches.sort(keys), histogram, totals[0], totals[1], exclusions, hows, seals=seals)
 
 
 def _of(frame: pl.DataFrame, batches: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:

@@ -24,7 +24,17 @@ from integrity.errors import StoreError
 from integrity.timestamps import hide, localised, micros_of, parsed, scatter
 from integrity.values import UNIT, UNREADABLE, Unreadable, canonical_value, instant
 
-__all__ = ["ENCODING_VERSION", "Values", "check_readable", "encode", "flat", "read", "read_instants", "shown"]
+__all__ = [
+    "ENCODING_VERSION",
+    "Values",
+    "check_readable",
+    "declared",
+    "encode",
+    "flat",
+    "read",
+    "read_instants",
+    "shown",
+]
 
 ENCODING_VERSION = 1
 SEPARATOR = "\x1f"
@@ -96,7 +106,7 @@ def read(array: pa.Array[Any], column: Column, zone: str | None = None) -> Value
         fast, good = reader(array, column)
         values = _blend(array, column, zone, fast, good)
     if column.type is ColumnType.TEXT:
-        values = Values(_declared(values.text, column), values.unreadable)
+        values = Values(declared(values.text, column), values.unreadable)
     return values
 
 
@@ -387,7 +397,7 @@ _BULK: dict[tuple[ColumnType, str], _Bulk] = {
 }
 
 
-def _declared(text: pl.Series, column: Column) -> pl.Series:
+def declared(text: pl.Series, column: Column) -> pl.Series:
     """What the contract declares for text, in DESIGN's order. Unreadable values pass through it, too, on both sides."""
     if column.unicode == "NFC":
         text = text.str.normalize("NFC")

@@ -18,7 +18,8 @@ from integrity.items import Reader
 from integrity.joined import join
 from integrity.outcomes import Outcomes
 from integrity.passes import Measured, measure
-from integrity.search import WAYS, Progress, Search, Way, at_once
+from integrity.seals import Sealer, Seals, compared
+from integrity.search import WAYS, Found, Progress, Search, Way, at_once
 from integrity.spool import Log, Sieve, Spool, together
 from integrity.totals import ControlTotals
 
@@ -62,7 +63,8 @@ def compare(
             progress,
         )
         totals = [m.totals for m in measured]
-        agree = _agreement(totals[0], totals[1], case).with_columns(is_open(case).alias("open"))
+        sealers = [m.sealer for m in measured]
+        agree = _agreement(totals[0], totals[1], sealers, case).with_columns(is_open(case).alias("open"))
         located = isinstance(source, Reader) and isinstance(destination, Reader)
         # Recorded totals have no rows to look at: only what is unequal differs, the rest is counted as it was recorded.
         differing = agree.filter("differs" if located else "unequal")
@@ -83,7 +85,23 @@ def compare(
         side for side, of in (("source", source), ("destination", destination)) if isinstance(of, ControlTotals)
     ]
     hows = tuple("recorded earlier" if side.reader is None else side.reader.how for side in measured)
-    return assemble(totals, settled, None if located else differing, found, remarks, recorded, case, hows)
+    seals = _sealed(sealers, settled, found, keys)
+    return assemble(totals, settled, None if located else differing, found, remarks, recorded, case, hows, seals)
+
+
+def _sealed(
+    sealers: Sequence[Sealer | None], settled: pl.DataFrame, found: Found | None, keys: list[str]
+) -> Seals | None:
+    """The seals of both sides: of batches that agreed at once as first read, of the others of the rows matched."""
+    parts = []
+    for place, (role, sealer) in enumerate(zip(("source", "destination"), sealers, strict=True)):
+        if sealer is None:
+            return None
+        parts.append((role, sealer, settled.select(keys)))
+        again = None if found is None else found.sealers[place]
+        if again is not None:
+            parts.append((role, again, again.roots().select(keys)))
+    return compared(parts)
 
 
 def _measured(
@@ -99,7 +117,9 @@ def _measured(
     return measure(side, remarks, charges, outcomes=sieve, identities=identities, progress=tick)
 
 
-def _agreement(source: ControlTotals, destination: ControlTotals, case: Case) -> pl.DataFrame:
+def _agreement(
+    source: ControlTotals, destination: ControlTotals, sealers: Sequence[Sealer | None], case: Case
+) -> pl.DataFrame:
     """Every batch of either side: whether its totals are unequal, and whether it has to be looked into."""
     keys = case.batch_columns
     sums = ["records", "hash_0", "hash_1", *(f"amount.{name}" for name in case.contract.amounts)]
@@ -111,6 +131,11 @@ def _agreement(source: ControlTotals, destination: ControlTotals, case: Case) ->
     zero = [pl.col(s).fill_null(0 if s in ("records", "hash_0", "hash_1") else "0") for s in sums]
     zero_there = [pl.col(f"{s}:d").fill_null(0 if s in ("records", "hash_0", "hash_1") else "0") for s in sums]
     unequal = pl.any_horizontal(a != b for a, b in zip(zero, zero_there, strict=True))
+    roots = [sealer.roots() for sealer in sealers if sealer is not None]
+    if len(roots) == len(sealers):
+        both = both.join(roots[0].select(*keys, "root"), on=keys, how="left", nulls_equal=True)
+        both = both.join(roots[1].select(*keys, "root"), on=keys, how="left", nulls_equal=True, suffix=":d")
+        unequal |= pl.col("root").ne_missing(pl.col("root:d"))
     unproven = (pl.col("unproven").fill_null(0) + pl.col("unproven:d").fill_null(0)) > 0
     looked_into = unequal | unproven | pl.col("repeats").fill_null(False)
     return both.select(*keys, unequal.alias("unequal"), looked_into.alias("differs"))

@@ -129,7 +129,8 @@ class Contract(Part):
         attempts: What the source records of what it turned away.
         validity: Great Expectations, in its own words.
         criteria: Which control criteria the assertions answer to.
-        seal: ``"merkle"`` to compare Merkle roots, which bind even someone who can choose records.
+        seal: ``"merkle"`` to compare Merkle roots of sorted fingerprints, which bind even someone who can choose
+            records. Every fingerprint is pulled then, and none totalled in a database.
 
     Example:
         >>> promise = Contract(
@@ -380,6 +381,14 @@ class Contract(Part):
         names = [exclusion.name for exclusion in self.exclude]
         yield from twice(names, "exclude")
         yield from self._transit_contradictions()
+        if self.seal is not None and self.joined:
+            problem = "compares batches, and here every item has to be brought together with its other half"
+            yield Refusal(
+                problem,
+                "leave it out, or what makes the contract so: a clock that is not carried, a ladder, "
+                "a place, distinct, copies",
+                ("seal",),
+            )
 
     def _transit_contradictions(self) -> Iterator[Refusal]:
         rungs = [rung.column for rung in self.ladder]

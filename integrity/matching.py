@@ -19,11 +19,12 @@ import datetime as dt
 
 import polars as pl
 
-from integrity.breaks import PRINT, Case, agree, breaks_of, digest_of, disagree, placed, wide
+from integrity.breaks import Case, agree, breaks_of, digest_of, disagree, placed, wide
 from integrity.charges import UNAUTHORIZED
 from integrity.contracts import Contract
 from integrity.latency import with_latency
 from integrity.rows import ANNOUNCED, CHANGED, CONTENT, EVENT, RUNG
+from integrity.seals import words
 from integrity.spool import KEY, Sieve
 from integrity.totals import BATCH, Tally
 from integrity.values import UNIT, micros
@@ -43,7 +44,7 @@ def suspects(source: pl.DataFrame, destination: pl.DataFrame, case: Case, outcom
     An identity is settled when every fingerprint is there as often on both sides and nothing has to be said of its
     rows.
     """
-    columns = [KEY, *case.batch_columns, *PRINT]
+    columns = [KEY, *case.batch_columns, *words(case.contract)]
     sides = [
         frame.select(*columns, pl.lit(sign, pl.Int64).alias("__n"))
         for frame, sign in ((source, 1), (destination, -1))
@@ -91,7 +92,7 @@ def match(
 
 def items_of(source: pl.DataFrame, destination: pl.DataFrame, outcomes: pl.DataFrame, case: Case) -> pl.DataFrame:
     """Pair rows, and say of each pair and each row that found none how it matched; arguments as for :func:`match`."""
-    paired = _paired(_copies(source), destination, outcomes, case)
+    paired = _paired(_copies(source, case.contract), destination, outcomes, case)
     return _status(paired if case.contract.carried else _dated(paired, source, case), case)
 
 
@@ -111,9 +112,9 @@ def tell(items: pl.DataFrame, case: Case, tallies: tuple[Tally, Tally]) -> tuple
 # ------------------------------------------------------
 
 
-def _copies(source: pl.DataFrame) -> pl.DataFrame:
+def _copies(source: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     """Number the copies of each identity among the source's rows of this run, however far apart in time."""
-    order = source.sort("__identity", "__event", *PRINT, *_TIES[1:], nulls_last=True)
+    order = source.sort("__identity", "__event", *words(contract), *_TIES[1:], nulls_last=True)
     here = ["__identity", "__inside"]
     return order.with_columns(pl.int_range(pl.len()).over(here).alias("__copy"), pl.len().over(here).alias("__copies"))
 
@@ -129,19 +130,19 @@ def _paired(source: pl.DataFrame, destination: pl.DataFrame, outcomes: pl.DataFr
     every = every.select("__identity", "outcome", "accepted", "ended", "all_ended")
     source, destination = (side.join(every, on="__identity", how="left") for side in (source, destination))
     s, d = _prefixed(source, "s."), _prefixed(destination, "d.")
-    ties = _ties(case.contract)
-    joined = _join(s, d, PRINT, ties)
+    ties, print_ = _ties(case.contract), words(case.contract)
+    joined = _join(s, d, print_, ties)
     if stand_ins := ties[len(_TIES) :]:  # of equal fingerprints those that agree in every other digest, too
-        first = _join(s, d, [*PRINT, *stand_ins], ties)
+        first = _join(s, d, [*print_, *stand_ins], ties)
         alone = _alone(first, s, d)
         both = pl.col("s.__scope").is_not_null() & pl.col("d.__scope").is_not_null()
-        joined = pl.concat([first.filter(both), _join(*alone, PRINT, ties)])
+        joined = pl.concat([first.filter(both), _join(*alone, print_, ties)])
     equal = joined.filter(pl.col("s.__scope").is_not_null() & pl.col("d.__scope").is_not_null())
     left = joined.filter(pl.col("d.__scope").is_null()).select(s.columns)
     right = joined.filter(pl.col("s.__scope").is_null()).select(d.columns)
-    ended_items, equal, left, freed = _accounted(equal, left, d.columns, ties)
+    ended_items, equal, left, freed = _accounted(equal, left, d.columns, ties, print_)
     by_digest, left, right = _by_digest(left, pl.concat([right, freed]), case.contract)
-    rest = pl.concat([*by_digest, _join(left, right, [], [*PRINT, *ties])])
+    rest = pl.concat([*by_digest, _join(left, right, [], [*print_, *ties])])
     items = pl.concat(
         [
             equal.with_columns(pl.lit(True).alias("equal")),
@@ -195,7 +196,7 @@ def _by_digest(
         key = (CONTENT if name == contract.rung else RUNG) + name
         mine_told = mine.with_columns(digest_of(f"s.{key}").alias("s.__digest"))
         theirs_told = theirs.with_columns(digest_of(f"d.{key}").alias("d.__digest"))
-        joined = _join(mine_told, theirs_told, ["__digest"], [*PRINT, *_ties(contract)])
+        joined = _join(mine_told, theirs_told, ["__digest"], [*words(contract), *_ties(contract)])
         found = joined.filter(pl.col("s.__scope").is_not_null() & pl.col("d.__scope").is_not_null())
         pairs.append(found.drop("s.__digest", "d.__digest"))
         mine = joined.filter(pl.col("d.__scope").is_null()).select(mine.columns)
@@ -204,7 +205,7 @@ def _by_digest(
 
 
 def _accounted(
-    equal: pl.DataFrame, left: pl.DataFrame, theirs: list[str], ties: list[str]
+    equal: pl.DataFrame, left: pl.DataFrame, theirs: list[str], ties: list[str], prints: list[str]
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Take, for each accepted outcome, one item of its identity from the source: first of those that found no equal.
 
@@ -212,7 +213,7 @@ def _accounted(
         The items that are accounted for; the pairs and the rows that are left; and the destination's rows of pairs that
         came apart, because what ended elsewhere should not be there.
     """
-    order = [f"s.{name}" for name in ("__event", *PRINT, *ties[1:], "__copy")]  # what ended first came first
+    order = [f"s.{name}" for name in ("__event", *prints, *ties[1:], "__copy")]  # what ended first came first
     nth = pl.int_range(pl.len()).over("s.__identity", order_by=order, nulls_last=True)
     budget = pl.col("s.ended").fill_null(0)
     alone = left.group_by("s.__identity").agg(pl.len().cast(pl.Int64).alias("alone"))
@@ -391,7 +392,7 @@ def _approved(items: pl.DataFrame, case: Case) -> pl.DataFrame:
 
 def _forked(contract: Contract) -> pl.Expr:
     """Whether a row that found no partner is a copy, allowed by the contract, of one that did."""
-    alike = ["__identity", *(f"d.{word}" for word in PRINT)]
+    alike = ["__identity", *(f"d.{word}" for word in words(contract))]
     pair = pl.col("has_source") & pl.col("has_destination")
     told = (pl.col("equal") | _same_as_far_as_told(contract)) & ~_contradicted(contract)
     paired = (pair & told.fill_null(False)).sum().over(alike)

@@ -26,6 +26,7 @@ from integrity.errors import ConnectionLostError, PushdownError, StoreError
 from integrity.items import Reader
 from integrity.latency import FLAGS, with_latency
 from integrity.rows import ANNOUNCED, Slice
+from integrity.seals import Sealer, words
 from integrity.spool import KEY, PREFIX_BITS, Sieve, Spool
 from integrity.totals import BATCH, ControlTotals, Tally
 
@@ -41,6 +42,8 @@ __all__ = [
     "look",
     "measure",
     "newest",
+    "sealer_of",
+    "tally_of",
     "timed",
     "whole",
 ]
@@ -65,6 +68,7 @@ class Measured:
             outcome, a missing digest, a repetition.
         reader: How the side is read from here on; ``None`` where only its totals were given.
         identities: The identity of every item, where a side can be asked for some of them.
+        sealer: The fingerprints of every item, where the contract is sealed.
     """
 
     totals: ControlTotals
@@ -74,6 +78,17 @@ class Measured:
     flagged: Sieve = field(default_factory=Sieve)
     reader: Reader | None = None
     identities: Spool | None = None
+    sealer: Sealer | None = None
+
+
+def tally_of(contract: Contract) -> Tally:
+    """Return a tally that also keeps the fingerprints, where the contract is sealed."""
+    return Tally(contract, sealer=Sealer([*contract.partition, BATCH]) if contract.seal else None)
+
+
+def sealer_of(tally: Tally) -> Sealer | None:
+    """Return what keeps the fingerprints of a tally's rows."""
+    return tally.sealer if isinstance(tally.sealer, Sealer) else None
 
 
 def again(work: Callable[[], _T], *spools: Spool) -> _T:
@@ -195,7 +210,7 @@ def _read(
 ) -> Measured:
     contract = reader.contract
     read_at = dt.datetime.now(dt.UTC)
-    tally, flagged = Tally(contract), Sieve()
+    tally, flagged = tally_of(contract), Sieve()
     prefixes = np.zeros((1 << PREFIX_BITS, 2), dtype=np.uint64)
     looks = reader.role == "source" and contract.unique
     accounted: list[pl.DataFrame] = []
@@ -229,7 +244,7 @@ def _read(
     totals = control_totals(reader, read_at, finished, histogram, dict(tally.exclusions))
     totals = replace(totals, bucketed=not contract.carried)
     batches = pl.concat(accounted).unique() if accounted else None
-    return Measured(totals, remarks, batches, prefixes, flagged, reader, identities)
+    return Measured(totals, remarks, batches, prefixes, flagged, reader, identities, sealer_of(tally))
 
 
 def _bucketed(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
@@ -325,9 +340,9 @@ def fingerprints(
     Returns:
         What was left out.
     """
-    tally = Tally(reader.contract)
+    tally = tally_of(reader.contract)
     amounts = [f"__a.{name}" for name in reader.contract.amounts]
-    names = [KEY, *reader.batch_columns, "__w0", "__w1", *amounts, "__invalid", "__unproven"]
+    names = [KEY, *reader.batch_columns, *words(reader.contract), *amounts, "__invalid", "__unproven"]
     if named:
         names += [name for name in reader.contract.identity if name not in names]
     # With revisions, the newest one may lie in another batch: then all batches have to be read again.

@@ -141,7 +141,9 @@ def planned(
 
     def side(role: Role, where: Any) -> Reader | ControlTotals:
         hindrance = ""
-        if role == "source" and outcomes is not None:
+        if promise.seal is not None:
+            hindrance = "a seal needs every fingerprint"
+        elif role == "source" and outcomes is not None:
             hindrance = "outcomes are looked up item by item"
         elif role == "source" and grants is not None and Assertion.AUTHORIZATION not in skips:
             hindrance = "grants are looked up item by item"

@@ -203,11 +203,12 @@ def carried_out(plan: Plan, progress: Progress | None = None) -> Result:
         sides=recorded,
         skips=skips,
         versions=versions(),
-        strength="accident",
+        strength="accident" if compared.seals is None else "adversary",
         bound=_bound(promise, compared),
         self_test=tested,
         spec_sha256=plan.spec_sha256,
         references=references,
+        _seals=compared.seals,
         _batches=frame,
         _breaks=breaks,
         _warnings=examined.warnings(),
@@ -340,7 +341,9 @@ def _reached(promise: Contract, compared: Compared, sides: Sequence[Reader | Con
 
 
 def _bound(promise: Contract, compared: Compared) -> str:
-    """How probable it is that what was found equal is not."""
+    """How probable, or how hard to bring about, it is that what was found equal is not."""
+    if compared.seals is not None:
+        return "as hard as two inputs of SHA-256 with one digest, about 2^128 steps, for each batch compared"
     said = "2^-128 for each batch compared, times 2^t where all multiplicities differ by a multiple of 2^t"
     weaker = [f"{compared.rungs[name]:,} by {name}" for name in promise.stand_ins if compared.rungs.get(name)]
     return f"{said}; items found equal by another digest ({', '.join(weaker)}), as that digest is" if weaker else said

@@ -22,6 +22,7 @@ import pyarrow as pa
 from integrity.contracts import Assertion, Contract
 from integrity.errors import IntegrityError
 from integrity.examinations import Held
+from integrity.seals import Seals
 from integrity.spool import Log
 from integrity.totals import BATCH, scale_of
 from integrity.verdicts import Verdict
@@ -104,7 +105,7 @@ class Result:
         skips: Promises left out on purpose, and why.
         versions: Of the software that computed it.
         strength: ``accident``: equal totals cannot arise by chance (see ``bound``), but could be forged by someone who
-            chooses the records.
+            chooses the records. ``adversary``: the seals of all batches were compared, and cannot.
         bound: The probability of an accidental agreement, in words.
         self_test: What was planted and found in this very run, and what that does not prove.
         spec_sha256: Of everything that was in force: contract, mappings, time zones, skips, versions.
@@ -136,6 +137,7 @@ class Result:
     expectations: tuple[Held, ...] = ()
     attempts: Mapping[str, Any] = field(default_factory=dict)
     references: Mapping[str, SideRead] = field(default_factory=dict)
+    _seals: Seals | None = None
     _warnings: Log = field(default_factory=Log)
     _review: Log = field(default_factory=Log)
 
@@ -186,6 +188,34 @@ class Result:
 
         frames = list(self._review.frames())
         return pl.concat(frames).to_pandas(types_mapper=_pandas_types) if frames else pd.DataFrame()
+
+    @property
+    def seals(self) -> pd.DataFrame:
+        """A pandas row a batch and side, where the contract has ``seal: merkle``; else none.
+
+        Columns: the partition, ``batch_start``, ``side``, ``records``, and ``root``: the Merkle root (RFC 6962)
+        over the sorted fingerprints, ``sha256:<hex>``.
+        """
+        return self._sealed().to_pandas(types_mapper=_pandas_types)
+
+    def _sealed(self) -> pl.DataFrame:
+        if self._seals is None:
+            texts = dict.fromkeys((*self.contract.partition, "side", "root"), pl.String)
+            roots = pl.DataFrame(schema={**texts, BATCH: pl.Int64, "records": pl.Int64})
+        else:
+            roots = self._seals.roots
+        named = roots.with_columns(pl.col(BATCH).cast(_UTC).alias("batch_start"))
+        ordered = named.select(*self.contract.partition, "batch_start", "side", "records", "root")
+        return ordered.sort(*self.contract.partition, "batch_start", pl.col("side") != "source", nulls_last=True)
+
+    def fingerprint_frames(self) -> Iterator[pl.DataFrame]:
+        """Yield the sorted fingerprints of one sealed batch and side after the other.
+
+        Of a batch that both sides have alike, only the source's: ``__p.…`` for the partition, the batch's start,
+        ``side`` and ``fingerprint``.
+        """
+        for frame in self._seals.fingerprints() if self._seals is not None else ():
+            yield frame.rename({name: f"__p.{name}" for name in self.contract.partition})
 
     def iter_breaks(self) -> Iterator[pa.RecordBatch]:
         """Yield the breaks as Arrow, in bounded memory, however many."""
@@ -373,6 +403,7 @@ class Result:
             "totals": dict(self.totals),
             "ladder": [{"column": r.column, "means": r.means, "count": r.count} for r in self.ladder],
             "batches": _jsonable(self._batches.drop("__open")).to_dicts(),
+            "seals": _jsonable(self._sealed()).to_dicts(),
             "breaks": breaks,
             "breaks_total": self._breaks.rows,
             "warnings": self._listed(map(_public, self._warnings.frames())),

@@ -18,6 +18,7 @@ import pyarrow as pa
 from integrity import canonical
 from integrity.canonical import Values
 from integrity.columns import Column, ColumnType
+from integrity.seals import words
 from integrity.sides import Side
 from integrity.spool import KEY, Sieve
 from integrity.totals import BATCH
@@ -245,10 +246,11 @@ class Chunk:
             texts.append(self.values(contract.clock.event.name).text)
         texts += [self.values(name).text for name in contract.content]
         frame = pl.DataFrame([canonical.encode(texts).alias("t")]).select(plh.col("t").chash.sha2_256().alias("h"))
-        words = [
-            pl.col("h").str.slice(i * 16, 16).str.to_integer(base=16, dtype=pl.UInt64).alias(f"__w{i}") for i in (0, 1)
+        parts = [
+            pl.col("h").str.slice(i * 16, 16).str.to_integer(base=16, dtype=pl.UInt64).alias(word)
+            for i, word in enumerate(words(contract))
         ]
-        return frame.select(words).get_columns()
+        return frame.select(parts).get_columns()
 
     def _times(self) -> list[pl.Series]:
         contract = self.side.contract

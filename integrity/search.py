@@ -26,7 +26,8 @@ from integrity.charges import Charges, charged
 from integrity.items import Reader
 from integrity.matching import match, suspects
 from integrity.outcomes import Outcomes
-from integrity.passes import Measured, Sought, again, fingerprints, look, newest
+from integrity.passes import Measured, Sought, again, fingerprints, look, newest, sealer_of, tally_of
+from integrity.seals import Sealer
 from integrity.spool import KEY, Log, Sieve, Spool, together
 from integrity.totals import BATCH, COUNTS, Tally, add_frames, subtract, subtract_histograms
 
@@ -69,12 +70,14 @@ class Found:
         source: Totals of the source's rows that were matched.
         destination: The same of the destination.
         histogram: Latencies of the items that arrived.
+        sealers: The fingerprints of both sides' rows that were matched, where the contract is sealed.
     """
 
     counts: pl.DataFrame
     source: pl.DataFrame
     destination: pl.DataFrame
     histogram: pl.DataFrame
+    sealers: tuple[Sealer | None, Sealer | None] = (None, None)
 
 
 @dataclass
@@ -108,6 +111,8 @@ class Search:
         here, there = (side.prefixes for side in self.measured)
         if here is None or there is None or self.case.contract.latest_by is not None:
             return None  # with revisions, the rows that count are known only when all have been seen
+        if self.case.contract.seal is not None:
+            return None  # totals can be subtracted, seals cannot
         differing = np.flatnonzero((here != there).any(axis=1))
         if len(differing) > QUICK_SHARE * len(here):
             return None
@@ -214,7 +219,7 @@ class Search:
         return Sought(found, counts[0]), Sought(found, counts[1])
 
     def _tallies(self) -> _Tallies:
-        return Tally(self.case.contract), Tally(self.case.contract)
+        return tally_of(self.case.contract), tally_of(self.case.contract)
 
     def _settle(self, source: pl.DataFrame, destination: pl.DataFrame, tallies: _Tallies) -> pl.DataFrame:
         """Count the rows of identities that nothing has to be said of: each has its equal on the other side."""
@@ -303,7 +308,8 @@ class Search:
             parts = [chosen, drawn.with_columns(pl.lit(0, pl.Int64).alias(name) for name in left_out)]
             frames.append(add_frames(([] if settled is None else [settled[i]]) + parts, keys))
         latency = finished[1][1]
-        return Found(merged, frames[0], frames[1], latency if histogram is None else pl.concat([histogram, latency]))
+        histogram = latency if histogram is None else pl.concat([histogram, latency])
+        return Found(merged, frames[0], frames[1], histogram, (sealer_of(tallies[0]), sealer_of(tallies[1])))
 
 
 Way = Callable[[Search], Found | None]

@@ -13,7 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -269,6 +269,14 @@ def _counts(flags: dict[str, pl.Expr]) -> list[pl.Expr]:
     return [flag.sum().cast(pl.Int64).alias(name) for name, flag in flags.items()]
 
 
+class Keeper(Protocol):
+    """Keeps rows."""
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Keep some."""
+        ...
+
+
 class Tally:
     """Adds up frames of items, as :class:`integrity.items.Reader` yields them, in memory bounded by the number of
     batches.
@@ -276,18 +284,22 @@ class Tally:
     Args:
         contract: Whose amounts and partition are summed.
         compact_at: After how many partial rows they are merged.
+        sealer: Keeps the fingerprints of what is added, where the contract is sealed.
     """
 
-    def __init__(self, contract: Contract, compact_at: int = 200_000) -> None:
+    def __init__(self, contract: Contract, compact_at: int = 200_000, sealer: Keeper | None = None) -> None:
         self._contract = contract
         self._keys = [*contract.partition, BATCH]
         self._compact_at = compact_at
         self._partial: list[pl.DataFrame] = []
         self._buckets: list[pl.DataFrame] = []
         self.exclusions: Counter[str] = Counter()
+        self.sealer = sealer
 
     def add(self, frame: pl.DataFrame) -> None:
         """Add items."""
+        if self.sealer is not None:
+            self.sealer.add(frame)
         limbs = [limb for name in self._contract.amounts for limb in self._limbs(name, frame)]
         sums = [pl.col("__w0").sum().alias("hash_0"), pl.col("__w1").sum().alias("hash_1")]
         sums += [pl.col(limb.name).sum() for limb in limbs]

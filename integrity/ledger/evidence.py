@@ -239,7 +239,7 @@ def seal_key(key: LedgerKey, run: str) -> bytes:
 def seal_rows(result: Result, of: Keying, left_out: Collection[str] = ()) -> Iterator[Kept]:
     """Yield the sealed batches of a result: the sorted keyed digests of their fingerprints, and the root over these."""
     hiding, number = seal_key(of.key, of.run), 0
-    for frame in getattr(result, "fingerprint_frames", tuple)():
+    for frame in result.fingerprint_frames():
         named = _started(frame, result.contract)
         named = named.with_columns(of.batches(named, _partition(result.contract), "batch_start"))
         for (batch, side), items in named.group_by("batch", "side", maintain_order=True):
