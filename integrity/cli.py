@@ -16,7 +16,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from integrity.cli_ledger import ledger_group, status_command
+from integrity.cli_ledger import ledger_group, reperform_command, status_command, verify_command
 from integrity.errors import IntegrityError, UsageError
 
 __all__ = ["main"]
@@ -299,6 +299,8 @@ def init(source: str, destination: str, name: str) -> int:
 
 cli.add_command(ledger_group)
 cli.add_command(status_command)
+cli.add_command(verify_command)
+cli.add_command(reperform_command)
 
 
 # --- what the commands share

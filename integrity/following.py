@@ -137,8 +137,8 @@ def taken_up(
     remarks: tuple[str, ...] = ()
     try:
         changes = _changes(earlier, bodies, recording, result, plan, follow)
-    except StoreError as error:  # what this run found is kept in any case
-        remarks = (f"what became of earlier breaks could not be looked up: {error.problem}",)
+    except StoreError:  # what this run found is kept in any case; why may name a path, and the leaf is for everybody
+        remarks = ("what became of earlier breaks could not be looked up: a side could not be read once more",)
     mark = None
     if contract.window is not None:
         mark = _watermark(contract.window, where, before, rows, result, retry)

@@ -15,6 +15,7 @@ from hashlib import sha256
 __all__ = [
     "EMPTY",
     "Frontier",
+    "Tree",
     "consistency_proof",
     "inclusion_proof",
     "is_consistent",
@@ -112,6 +113,41 @@ def _above(level: Sequence[bytes]) -> list[bytes]:
     return pairs
 
 
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A tree that is asked for many proofs.
+
+    Attributes:
+        levels: The hashes of each level, the leaves first.
+    """
+
+    levels: tuple[tuple[bytes, ...], ...]
+
+    @classmethod
+    def over(cls, leaves: Iterable[bytes]) -> Tree:
+        """Return the tree over leaf hashes."""
+        levels = [tuple(leaves)]
+        while len(levels[-1]) > 1:
+            levels.append(tuple(_above(levels[-1])))
+        return cls(tuple(levels))
+
+    def proof(self, index: int) -> list[bytes]:
+        """Return the hashes that lead from leaf number ``index`` to the root, the nearest first (RFC 6962, 2.1.1).
+
+        Raises:
+            IndexError: there is no such leaf.
+        """
+        if not 0 <= index < len(self.levels[0]):
+            raise IndexError(f"there is no leaf {index} among {len(self.levels[0])}")
+        proof = []
+        for level in self.levels[:-1]:
+            beside = index ^ 1
+            if beside < len(level):
+                proof.append(level[beside])
+            index >>= 1
+        return proof
+
+
 def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
     """Return the hashes that lead from leaf number ``index`` to the root, the nearest first (RFC 6962, 2.1.1).
 
@@ -125,15 +161,7 @@ def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
         >>> is_included(leaves[1], 2, 3, inclusion_proof(leaves, 2), root_of(leaves))
         False
     """
-    if not 0 <= index < len(leaves):
-        raise IndexError(f"there is no leaf {index} among {len(leaves)}")
-    proof, level = [], list(leaves)
-    while len(level) > 1:
-        beside = index ^ 1
-        if beside < len(level):
-            proof.append(level[beside])
-        index, level = index >> 1, _above(level)
-    return proof
+    return Tree.over(leaves).proof(index)
 
 
 def is_included(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:

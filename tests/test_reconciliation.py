@@ -308,8 +308,6 @@ def test_skipping_is_on_the_record(day: pl.DataFrame) -> None:
 @pytest.mark.parametrize(
     ("demand", "assertion", "why"),
     [
-        ({"seal": "merkle"}, Assertion.COMPLETENESS, "seal: merkle is not compared by this version"),
-        ({"seal": "merkle"}, Assertion.ACCURACY, "seal: merkle is not compared by this version"),
         (
             {
                 "authorization": {
