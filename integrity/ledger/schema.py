@@ -27,6 +27,7 @@ __all__ = [
     "erasures",
     "leaves",
     "metadata",
+    "protecting",
     "protections",
     "runs",
     "seals",
@@ -218,16 +219,28 @@ def protections(dialect: str) -> list[tuple[str, str]]:
     return made
 
 
-_FUNCTION = f"""
-CREATE FUNCTION integrity_refused() RETURNS trigger LANGUAGE plpgsql AS $$
+def protecting(dialect: str) -> dict[str, str]:
+    """Return what each trigger has to do, by its name: its own SQL, or of PostgreSQL that of its function."""
+    made = {name: sql for name, sql in protections(dialect) if name}
+    if dialect != "postgresql":
+        return made
+    return {name: _UNLESS_ERASED if "unless_erased" in sql else _REFUSED for name, sql in made.items()}
+
+
+_REFUSED: Final = """
 BEGIN
   RAISE EXCEPTION 'the ledger is append-only: no % of %', lower(TG_OP), TG_TABLE_NAME;
-END $$;
-CREATE FUNCTION integrity_refused_unless_erased() RETURNS trigger LANGUAGE plpgsql AS $$
+END
+"""
+_UNLESS_ERASED: Final = f"""
 BEGIN
   IF NOT EXISTS ({_ERASED}) THEN
     RAISE EXCEPTION 'the ledger is append-only: no % of %', lower(TG_OP), TG_TABLE_NAME;
   END IF;
   RETURN OLD;
-END $$
+END
+"""
+_FUNCTION: Final = f"""
+CREATE FUNCTION integrity_refused() RETURNS trigger LANGUAGE plpgsql AS $$ {_REFUSED} $$;
+CREATE FUNCTION integrity_refused_unless_erased() RETURNS trigger LANGUAGE plpgsql AS $$ {_UNLESS_ERASED} $$
 """

@@ -144,16 +144,18 @@ def verify(url: str | os.PathLike[str], *, held: Iterable[str] = (), key: Public
 
 
 def _unprotected(connection: sa.Connection) -> Iterator[Finding]:
-    """The triggers that are no longer there."""
+    """The triggers that are no longer there, or do something else."""
     if connection.dialect.name == "sqlite":
         query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-        there = {name: " ".join(sql.split()) for name, sql in connection.execute(sa.text(query))}
     else:
-        query = "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'"
-        there = dict(connection.execute(sa.text(query)).tuples())
-    for name, sql in schema.protections(connection.dialect.name):
-        same = connection.dialect.name != "sqlite" or there.get(name) == " ".join(sql.split())
-        if name and not (name in there and same):
+        # What a trigger does is what its function says.
+        query = (
+            "SELECT t.tgname, p.prosrc FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid "
+            "WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'"
+        )
+    there = {name: " ".join(sql.split()) for name, sql in connection.execute(sa.text(query))}
+    for name, does in schema.protecting(connection.dialect.name).items():
+        if there.get(name) != " ".join(does.split()):
             why = "the database no longer refuses to change what is recorded"
             yield Finding(-1, "triggers", name, "removed" if name not in there else "changed", why)
 

@@ -316,7 +316,7 @@ def test_an_item_is_proven_to_have_been_in_its_batch(pack: Path) -> None:
         assert included(pack, item | {"body": "another"}, keys) == []
     assert not replace(proofs[0], leaf="00" * 32).holds
     assert not replace(proofs[0], index=proofs[0].index + 1).holds
-    with pytest.raises(integrity.UsageError, match="the item has no 'body'"):
+    with pytest.raises(integrity.UsageError, match="the item has no 'id'"):
         included(pack, {"tenant": "acme"}, keys)
 
 
