@@ -89,6 +89,9 @@ def _posted(url: str, octets: bytes, kind: str) -> bytes:
             return bytes(answer.read(_LARGEST))
     except (OSError, ValueError, urllib.error.URLError) as error:
         why = getattr(error, "reason", None) or error
+        if isinstance(error, urllib.error.HTTPError):
+            why = f"it answers {error.code}"
+            error.close()
         raise LedgerError(
             f"the checkpoint could not be sent to {host}: {why}", "see that it can be reached; the run is on record"
         ) from error

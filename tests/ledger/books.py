@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 import integrity
+from integrity.jobs import Job
 from integrity.ledger import Ledger
 
 START = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
@@ -71,6 +72,18 @@ def ticking(start: dt.datetime = START) -> Callable[[], dt.datetime]:
 
     told = moments()
     return lambda: next(told)
+
+
+def healed(folder: Path, book: Ledger) -> None:
+    """Runs of a job, in the second of which an item that was lost has come."""
+    items = sent(4, START)
+    (folder / "notes.yaml").write_text(promise(name="healing").to_yaml(), encoding="utf-8")
+    items.write_parquet(folder / "s.parquet")
+    url = book.database.engine.url.render_as_string(hide_password=False)
+    job = Job(f"{folder}/notes.yaml", f"{folder}/s.parquet", f"{folder}/d.parquet", ledger=url, lookback="1d")
+    for there in (items[:3], items):
+        kept(there).write_parquet(folder / "d.parquet")
+        job.run(as_of=START + 60 * MINUTE)
 
 
 def filled(folder: Path, runs: int = 2, **more: Any) -> Ledger:

@@ -1,0 +1,183 @@
+"""The ledger's verbs in the shell, and the screen that says what is open."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from integrity.cli import main
+from integrity.errors import UsageError
+from integrity.jobs import Job
+from integrity.ledger.status import period_of, status
+
+from . import books
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a contract and an hour of notes, of which one is lost."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INTEGRITY_LEDGER", "ledger.db")
+    monkeypatch.setenv("COLUMNS", "200")
+    items = books.sent(60)
+    items.write_parquet("source.parquet")
+    books.kept(items).filter(pl.col("id") != "note-2").write_parquet("destination.parquet")
+    Path("notes.yaml").write_text(books.promise().to_yaml())
+    Path("job.yaml").write_text(
+        "contract: notes.yaml\nsource: source.parquet\ndestination: destination.parquet\nledger: ledger.db\n"
+        "since: '2026-03-01T00:00:00Z'\nas_of: '2026-03-01T01:00:00Z'\nevery: 10m\nlookback: 1d\nname: nightly\n"
+        "prometheus: metrics.prom\njunit: junit.xml\nopenlineage: event.json\ncheckpoints: [held/]\n"
+    )
+    return tmp_path
+
+
+def shell(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    code = ended.value.code
+    assert isinstance(code, int)
+    return code
+
+
+def test_a_day_with_a_ledger(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shell("ledger", "init", "--origin", "example.org/x") == 0
+    key = capsys.readouterr().out.split("key    ")[1].splitlines()[0]
+    assert shell("ledger", "init") == 4
+    assert "there is a ledger at" in capsys.readouterr().err
+    assert shell("run", "job.yaml") == 1
+    assert {p.name for p in folder.iterdir()} >= {"metrics.prom", "junit.xml", "event.json", "held"}
+    capsys.readouterr()
+    assert shell("ledger", "runs") == 0
+    assert "nightly" in capsys.readouterr().out
+    assert shell("ledger", "breaks", "--identities") == 0
+    said = capsys.readouterr().out
+    assert "note-2" in said
+    assert "1 breaks" in said
+    books.kept(books.sent(60)).write_parquet("destination.parquet")  # it was late, not lost
+    assert shell("run", "job.yaml") == 0
+    capsys.readouterr()
+    assert shell("ledger", "breaks") == 0
+    assert "0 breaks" in capsys.readouterr().out
+    assert shell("ledger", "breaks", "--state", "healed") == 0
+    assert "healed" in capsys.readouterr().out
+    (held,) = sorted(Path("held").iterdir())[-1:]
+    assert shell("ledger", "verify", "--checkpoint", str(held), "--key", key) == 0
+    assert "tamper-evident up to checkpoint" in capsys.readouterr().out
+    assert shell("status", "--period", "2026-03-01") == 1  # the first verdict of a batch stands
+    said = capsys.readouterr().out
+    for words in ("nightly", "healed", "revised"):
+        assert words in said
+    assert shell("status", "--period", "2026-03-01", "--json") == 1
+    (told,) = json.loads(capsys.readouterr().out)["pipelines"]
+    assert told["windows"]["fail"] == 1
+    assert told["revised"] == 1
+    assert told["breaks"] == {"healed": 1}
+    assert shell("ledger", "approve", "notes.yaml", "--approver", "lee", "--ticket", "T-1") == 0
+    assert shell("ledger", "changes", "--period", "2026") == 0
+    assert "approval" in capsys.readouterr().out
+    assert shell("ledger", "export", "pack.zip", "--kept-until", "2027") == 0
+    assert shell("verify", "pack.zip", "--key", key) == 0
+    assert "it fits together: 2 runs" in capsys.readouterr().out
+    run = json.loads(_show(capsys))["run"]
+    arguments = ["--source", "source.parquet", "--destination", "destination.parquet", "--ledger-key", "ledger.db.key"]
+    assert shell("reperform", "pack.zip", *arguments, "--run", run) in (0, 3)
+    assert shell("ledger", "erase", "--where", "id=note-2", "--basis", "art. 17", "--by", "dpo") == 0
+    assert "erased 1 private texts" in capsys.readouterr().out
+    assert shell("ledger", "rotate-key", "new.key") == 0
+    assert shell("ledger", "runs") == 0
+    assert shell("ledger", "send", "x.txt") == 4
+    assert "was its key until another took over" in capsys.readouterr().err
+    assert shell("ledger", "verify") == 0
+
+
+def _show(capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    assert shell("ledger", "show", "20") == 2  # two runs begin so
+    said = capsys.readouterr().err
+    assert "several runs begin with" in said
+    from integrity.ledger.listing import runs
+
+    assert shell("ledger", "show", runs("ledger.db")["run"][0]) == 0
+    return capsys.readouterr().out
+
+
+def test_tampering_is_told_by_the_exit_code(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shell("run", "job.yaml")
+    with closing(sqlite3.connect("ledger.db")) as connection:
+        connection.execute("DROP TRIGGER batches_update_refused")
+        connection.execute("UPDATE batches SET lost = 0 WHERE lost = 1")
+        connection.commit()
+    capsys.readouterr()
+    assert shell("ledger", "verify", "--all") == 1
+    said = capsys.readouterr().out
+    assert said.startswith("tampered: removed: triggers, batches_update_refused")
+    assert "changed: batches, row 0 of run" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "why"),
+    [
+        (["ledger", "runs"], 4, "there is no ledger at sqlite:///ledger.db; integrity ledger init makes one"),
+        (["status", "--period", "soon"], 4, "there is no ledger"),
+        (["ledger", "verify", "--ledger", "mysql://x/y"], 2, "cannot be kept in mysql"),
+        (["verify", "absent"], 4, "there is no pack at absent"),
+        (["verify", "notes.yaml"], 4, "is no pack"),
+        (["reconcile", "notes.yaml", "a", "b", "--environment", "prod"], 2, "there is no environment 'prod'"),
+        (["ledger", "erase", "--where", "id", "--basis", "x", "--by", "y"], 2, "is not COLUMN=VALUE"),
+    ],
+)
+def test_wrong_words_end_in_a_sentence(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, why: str
+) -> None:
+    assert shell(*arguments) == code
+    assert why in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_without_a_ledger_the_verbs_ask_for_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("INTEGRITY_LEDGER")
+    assert shell("status") == 2
+    assert "no ledger is named; give --ledger URL, or set INTEGRITY_LEDGER" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("2026", "2026-01-01", "2027-01-01"),
+        ("2026-12", "2026-12-01", "2027-01-01"),
+        ("2026-02", "2026-02-01", "2026-03-01"),
+        ("2028-02-29", "2028-02-29", "2028-03-01"),
+        (None, "2026-03-01", "2026-03-02"),
+    ],
+)
+def test_periods(text: str | None, first: str, last: str) -> None:
+    told = period_of(text, books.START)
+    assert [moment.isoformat()[:10] for moment in told] == [first, last]
+
+
+@pytest.mark.parametrize("text", ["2026-13", "26", "2026-02-30", "soon", "2026-01-01/2026-02-01", "2026-0-0", "99999"])
+def test_what_is_no_period_is_said(text: str) -> None:
+    with pytest.raises(UsageError, match="is no period"):
+        period_of(text, books.START)
+
+
+def test_windows_that_no_run_came_for_are_missed(folder: Path) -> None:
+    job = Job.from_yaml("job.yaml")
+    job.run()
+    late = books.START + dt.timedelta(hours=3)
+    (told,) = status("ledger.db", period="2026-03-01", now=late).pipelines
+    # six were judged; of the twelve that closed since, the last one may still wait for its run
+    assert told.windows == {"fail": 1, "pass": 5, "missed": 11, "pending": 1}
+    assert told.exit_code == 1
+    (told,) = status("ledger.db", period="2026-03-01", now=books.START + dt.timedelta(minutes=65)).pipelines
+    assert told.windows == {"fail": 1, "pass": 5, "open": 1}
+    assert (told.due, told.judged) == (6, 6)
+    with pytest.raises(UsageError, match="no run of a pipeline 'nightli' is on record; did you mean 'nightly'"):
+        status("ledger.db", pipeline="nightli")
