@@ -17,7 +17,7 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py && $(BIN)/python benchmarks/databases.py && $(BIN)/python benchmarks/mail.py && \
-	$(BIN)/python benchmarks/files.py && $(BIN)/python benchmarks/rules.py
+	$(BIN)/python benchmarks/files.py && $(BIN)/python benchmarks/rules.py && $(BIN)/python benchmarks/ledger.py
 
 # Two stamps, so that the demo need not wait for the developers' tools.
 $(VENV)/.run: pyproject.toml

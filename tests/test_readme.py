@@ -88,7 +88,7 @@ def test_the_demo_is_the_demo(tmp_path: Path) -> None:
 
 
 def test_every_command_is_in_the_readme_or_its_help() -> None:
-    for command in ("demo", "reconcile", "run", "contract"):
+    for command in ("demo", "reconcile", "run", "contract", "status", "ledger", "verify", "reperform"):
         assert command in cli.commands
         assert f"integrity {command}" in README
 
