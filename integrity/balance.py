@@ -98,6 +98,8 @@ def assemble(
     batches = batches.with_columns(is_open(case).alias("open"), _located(batches, unlocated, keys))
     batches = _recorded(batches, totals, recorded, case)
     _check(batches)
+    if seals is not None:
+        _check_seals(batches, seals, keys)
     for of in frames:
         missing = of.filter(pl.col("records") > 0).join(batches, on=keys, how="anti", nulls_equal=True)
         if missing.height:
@@ -173,5 +175,21 @@ def _check(batches: pl.DataFrame) -> None:
     if wrong.height:
         raise BalanceError(
             f"the counts of {wrong.height} batches do not add up, the first one starting at {wrong[BATCH][0]}",
+            "run it again; if it persists, please report it with the contract",
+        )
+
+
+def _check_seals(batches: pl.DataFrame, seals: Seals, keys: Sequence[str]) -> None:
+    """Each seal is of the very rows that were counted, and one root where every item of both sides was matched."""
+    for side in _SIDES:
+        mine = seals.roots.filter(side=side).select(*keys, pl.col("records", "root").name.prefix(f"{side}:"))
+        batches = batches.join(mine, on=keys, how="left", nulls_equal=True)
+    uncounted = pl.any_horizontal(pl.col(f"{s}:records").fill_null(0) != pl.col(f"{s}_records") for s in _SIDES)
+    matched = pl.all_horizontal(pl.col("matched") == pl.col(f"{s}_records") for s in _SIDES)
+    wrong = batches.filter(uncounted | (matched & pl.col("source:root").ne_missing(pl.col("destination:root"))))
+    if wrong.height:
+        raise BalanceError(
+            f"the seals of {wrong.height} batches are not those of their items, the first one starting at "
+            f"{wrong[BATCH][0]}",
             "run it again; if it persists, please report it with the contract",
         )

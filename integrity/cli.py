@@ -357,6 +357,8 @@ def _show(result: Any) -> None:
 
 def _finish(result: Any, json_: Path | None) -> int:
     _show(result)
+    if result.recorded is not None:
+        _out.print(f"on record as run {result.recorded}", markup=False, highlight=False)
     if json_ is not None:
         result.to_json(json_)
     return int(result.exit_code)

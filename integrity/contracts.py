@@ -386,7 +386,7 @@ class Contract(Part):
             yield Refusal(
                 problem,
                 "leave it out, or what makes the contract so: a clock that is not carried, a ladder, "
-                "a place, distinct, copies",
+                "a place, fan_out, distinct, copies, optional columns",
                 ("seal",),
             )
 

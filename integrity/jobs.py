@@ -84,7 +84,7 @@ class Job:
         ledger: The URL of the ledger.
         environment: ``production`` or ``test``.
         every: How often it runs, such as ``10m``: runs that were missed are noticed by it.
-        lookback: How far behind the watermark closed batches are totalled again, such as ``1d``.
+        lookback: How far behind the watermark closed batches are totalled again: a day if left out.
         retry: For how long after its end a window that could not be verified is tried again.
         follow: For how long lost items are looked for, wherever they may turn up.
         approved: Whether the contract has to be approved, on record in the ledger.
@@ -116,7 +116,7 @@ class Job:
     ledger: str | None = None
     environment: str | None = None
     every: str | None = None
-    lookback: str = "0s"
+    lookback: str = "1d"
     retry: str = "1d"
     follow: str = "30d"
     approved: bool = False

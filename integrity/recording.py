@@ -12,6 +12,7 @@ import datetime as dt
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +118,7 @@ def on_record(
             recording.fail(error)
         raise
     (finish or _finished)(recording, result)
-    return result
+    return replace(result, recorded=recording.run)
 
 
 def _finished(recording: Recording, result: Result) -> None:

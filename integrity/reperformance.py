@@ -1,8 +1,9 @@
 """Does doing it again find the same?
 
 A pack says what was promised, what was asked and what was found. Here the same is asked again of the stores as they are
-now, and compared batch by batch. What can be compared depends on what the pack still tells: counts, verdicts and the
-number of breaks always; hash totals where the ledger's key is at hand; identities where they were not left out.
+now, and compared batch by batch. What can be compared depends on what the pack still tells: totals, counts, verdicts
+and the number of breaks always; amounts and identities where they were not left out; hash totals where the ledger's key
+is at hand.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,16 +21,23 @@ from integrity.contracts import Contract
 from integrity.errors import UsageError
 from integrity.ledger import schema
 from integrity.ledger.evidence import instants
-from integrity.ledger.keys import LedgerKey
+from integrity.ledger.keys import LedgerKey, PublicKey
 from integrity.packs.files import PackError
-from integrity.packs.verifying import Pack, open_pack
+from integrity.packs.opening import Pack
+from integrity.packs.told import Run, runs_of
+from integrity.packs.verifying import sound_pack
 from integrity.reconciliation import reconcile
 from integrity.result import Result
+from integrity.totals import BATCH
 
 __all__ = ["Difference", "Reperformance", "reperform"]
 
-_COMPARED: Final = (*schema.COUNTS, *schema.VERDICTS)
-_HASHES: Final = ("source_hash", "destination_hash")
+_COUNTED: Final = (*schema.COUNTS, *schema.VERDICTS)
+_SIDES: Final = ("source", "destination")
+
+#: The start of a batch and, where the pack tells it, its partition.
+Place = tuple[str | None, ...]
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +45,7 @@ class Difference:
     """What is not as it was recorded.
 
     Attributes:
-        batch: The start of the batch, and its partition where that is known; or ``breaks``.
+        batch: The start of the batch, and its partition where that is known; or ``breaks``, or ``the run``.
         what: Which number or verdict.
         recorded: What the pack says.
         found: What was found now.
@@ -73,9 +81,9 @@ class Reperformance:
     @property
     def verdict(self) -> str:
         """``same``, ``different``, or ``unverified`` where there was nothing to compare."""
-        if not self.batches:
-            return "unverified"
-        return "different" if self.differences else "same"
+        if self.differences:
+            return "different"
+        return "same" if self.batches else "unverified"
 
     @property
     def exit_code(self) -> int:
@@ -104,7 +112,7 @@ def reperform(
     """Perform a run of a pack again.
 
     Args:
-        pack: The folder or zip; verify it first.
+        pack: The folder or zip. It has to fit together; by whom it is signed is for ``verify_pack`` to tell.
         source: The source as it is now.
         destination: The destination as it is now.
         run: Which run of the pack, by its name or the beginning of it; it may be left out where there is one.
@@ -113,105 +121,224 @@ def reperform(
             the stores of now name things otherwise, or the pack leaves out how they did.
 
     Raises:
-        UsageError: there is no such run, or it did not finish.
-        PackError: the pack cannot be read.
+        UsageError: there is no such run, it did not finish, or the key is another ledger's.
+        PackError: the pack cannot be read, or does not fit together.
         IntegrityError: as :func:`integrity.reconcile` raises.
     """
-    found = open_pack(pack)
-    started, ended = _chosen(found, run)
-    name = started["run"]
-    contract = Contract.from_text(found.text(f"contracts/{started['contract']['sha256']}.json"))
-    told = json.loads(found.text(f"runs/{name}/run.json"))
+    found = sound_pack(pack)
+    held = None if key is None else _key(found, key)
+    chosen, finished = _chosen(found, run)
+    recorded = found.frame(chosen.name, "batches")
+    if recorded is None:
+        raise PackError(f"the pack has no batches of run {chosen.name}", "ask for a whole pack")
+    contract = Contract.from_text(found.text(f"contracts/{chosen.started['contract']['sha256']}.json"))
+    told = json.loads(found.text(f"runs/{chosen.name}/run.json"))
     reading = {} if told["reading"] is None else json.loads(told["reading"]["body"])
     asked = {name: reading[name] for name in ("columns", "timezone") if name in reading} | references
     result = reconcile(
         contract,
         source,
         destination,
-        since=ended["since"],
-        until=started["until"],
-        as_of=ended["as_of"],
-        skip=started["skips"],
+        since=finished["since"],
+        until=chosen.started["until"],
+        as_of=finished["as_of"],
+        skip=chosen.started["skips"],
         **asked,
     )
-    recorded = found.frame(name, "batches")
-    if recorded is None:
-        raise PackError(f"the pack has no batches of run {name}", "verify it")
-    held = None if key is None else LedgerKey.read(key)
-    differences = [*_batches(recorded, result, contract, held), *_breaks(found, name, result)]
-    compared = ["counts and verdicts", "breaks"] + (["hash totals"] if held is not None else [])
-    return Reperformance(name, recorded.height, tuple(compared), tuple(differences), result)
+    terms = Terms(contract, "body" in recorded.columns and not recorded["body"].has_nulls(), held)
+    then = [terms.recorded(row) for row in recorded.iter_rows(named=True)]
+    now = [terms.found(row) for row in result.batch_frame.with_columns(instants("batch_start")).iter_rows(named=True)]
+    rows = found.frame(chosen.name, "breaks")
+    if rows is None:
+        raise PackError(f"the pack has no breaks of run {chosen.name}", "ask for a whole pack")
+    differences = [
+        *_batches(then, now, finished["unchanged"], terms),
+        *_run(finished, result),
+        *_breaks(rows, dict(zip(recorded["key"], then, strict=True)), _whole(then, now, finished), result, terms),
+    ]
+    compared = ("totals", "counts and verdicts", "breaks", *terms.besides)
+    return Reperformance(chosen.name, recorded.height, compared, tuple(differences), result)
 
 
-def _chosen(pack: Pack, run: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    for line in pack.text("log/leaves.jsonl").splitlines():
-        said = json.loads(line)
-        pack.leaves[said["leaf"]] = json.loads(said["body"])
-    ended = pack.of_kind("finished")
-    names = [name for name in pack.of_kind("started") if name in ended and name.startswith(run or "")]
-    if len(names) != 1:
-        listed = ", ".join(names) or "none that finished"
-        raise UsageError(f"the pack has {'no such run' if not names else 'several runs'}", f"name one: {listed}")
-    return pack.of_kind("started")[names[0]], ended[names[0]]
+def _key(pack: Pack, path: str | os.PathLike[str]) -> LedgerKey:
+    held = LedgerKey.read(path)
+    names = [leaf["key"] for leaf in pack.leaves.values() if leaf["kind"] in ("opened", "rotated")]
+    if held.public not in map(PublicKey.from_text, names):
+        raise UsageError(
+            f"{os.fspath(path)} is the key of {held.public.name}, not of the pack's ledger",
+            f"name the file of {pack.text('log/key').strip()}",
+        )
+    return held
 
 
-def _batches(recorded: pl.DataFrame, result: Result, contract: Contract, key: LedgerKey | None) -> list[Difference]:
-    """Compare each batch that was recorded with the one that has the same start and partition now."""
-    partition = list(contract.partition)
-    now = result.batch_frame.with_columns(instants("batch_start"))
-    mine = {_named(row, partition): row for row in now.iter_rows(named=True)}
-    differences: list[Difference] = []
-    several = Counter(recorded["batch_start"].to_list())
-    for row in recorded.iter_rows(named=True):
-        start = row["batch_start"]
-        values = json.loads(row["body"])["partition"] if row.get("body") else {}
-        if partition and not values:  # whose it was is left out: only a batch that is alone can be told from others
-            same = [each for each in mine.values() if each["batch_start"] == start]
-            other = same[0] if several[start] == 1 == len(same) else _alike(row, same)
+def _chosen(pack: Pack, run: str | None) -> tuple[Run, Row]:
+    found = [(each, each.finished) for each in runs_of(pack.leaves) if each.name.startswith(run or "")]
+    finished = [(each, ended) for each, ended in found if ended is not None]
+    if len(finished) != 1:
+        listed = ", ".join(each.name for each, _ in finished) or "none that finished"
+        raise UsageError(f"the pack has {'several runs' if finished else 'no such run'}", f"name one: {listed}")
+    return finished[0]
+
+
+# --- what can be compared
+# -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch, as far as it can be compared.
+
+    Attributes:
+        place: By what it is found again: its start and, where the pack tells it, its partition.
+        said: Its numbers and verdicts.
+    """
+
+    place: Place
+    said: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What of batches can be compared.
+
+    Attributes:
+        contract: What was promised.
+        opened: Whether the pack tells what is private of every batch: its partition and its amounts.
+        key: The ledger's, under which hash totals are kept.
+    """
+
+    contract: Contract
+    opened: bool
+    key: LedgerKey | None
+
+    @property
+    def besides(self) -> tuple[str, ...]:
+        """What is compared besides counts, in words."""
+        amounts = ("amounts",) if self.contract.amounts and self.opened else ()
+        return amounts + (("hash totals",) if self.key is not None else ())
+
+    @property
+    def partition(self) -> tuple[str, ...]:
+        """The columns that tell batches of one window apart."""
+        return tuple(self.contract.partition) if self.opened else ()
+
+    def place(self, row: Row, values: Row, prefix: str = "") -> Place:
+        """Return where a row with a ``batch_start`` belongs."""
+        return (row["batch_start"], *(_text(values[f"{prefix}{name}"]) for name in self.partition))
+
+    def recorded(self, row: Row) -> Batch:
+        """Return a batch of the pack."""
+        body = json.loads(row["body"]) if self.opened else {"partition": {}, "amounts": {}}
+        said = {name: row[name] for name in _COUNTED} | body["amounts"]
+        if self.key is not None:
+            said |= {f"{side}_hash": row[f"{side}_hash"] for side in _SIDES}
+        return Batch(self.place(row, body["partition"]), said)
+
+    def found(self, row: Row) -> Batch:
+        """Return a batch as it was found now."""
+        amounts = [f"{side}_{name}" for name in self.contract.amounts for side in _SIDES] if self.opened else []
+        said = {name: row[name] for name in (*_COUNTED, *amounts)}
+        if self.key is not None:
+            for side in _SIDES:
+                hidden = self.key.hide("hash total", self.contract.sha256, side, row[f"{side}_hash"])
+                said[f"{side}_hash"] = hidden
+        return Batch(self.place(row, row), said)
+
+    def shown(self, batch: Batch) -> str:
+        """Return which batch it is, for a person."""
+        start, *values = batch.place
+        named = zip(self.partition, values, strict=True)
+        return " ".join([start or "untimed", *(f"{name}={value}" for name, value in named)])
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _by_place(batches: Iterable[Batch]) -> dict[Place, list[Batch]]:
+    found: dict[Place, list[Batch]] = {}
+    for batch in batches:
+        found.setdefault(batch.place, []).append(batch)
+    return found
+
+
+# --- comparing
+# ----------------------------------------------------------------------------------------------------------------
+
+
+def _batches(then: list[Batch], now: list[Batch], unchanged: Row, terms: Terms) -> Iterator[Difference]:
+    """Compare batch by batch; where nobody can say which of several is meant, equal ones pair off first."""
+    left = _by_place(now)
+    unequal: list[Batch] = []
+    for batch in then:
+        same = next((each for each in left.get(batch.place, ()) if each.said == batch.said), None)
+        if same is None:
+            unequal.append(batch)
         else:
-            other = mine.get(_named({**values, "batch_start": start}, partition))
-        where = " ".join([start or "untimed", *(f"{n}={values[n]}" for n in partition if n in values)])
-        if other is None:
-            differences.append(Difference(where, "the batch", "there", "not there"))
+            left[batch.place].remove(same)
+    for batch in unequal:
+        others, where = left.get(batch.place), terms.shown(batch)
+        if not others:
+            yield Difference(where, "the batch", "there", "not there")
             continue
-        unequal = [name for name in _COMPARED if row[name] != other[name]]
-        differences += [Difference(where, name, row[name], other[name]) for name in unequal]
-        for name in _HASHES if key is not None else ():
-            side = name.removesuffix("_hash")
-            if key is not None and row[name] != key.hide("hash total", contract.sha256, side, other[name]):
-                differences.append(Difference(where, name, "as recorded", "another"))
-    return differences
+        other = others.pop(0)
+        for name, value in batch.said.items():
+            if other.said[name] != value:
+                hidden = name.endswith("_hash")
+                yield Difference(where, name, *(("as recorded", "another") if hidden else (value, other.said[name])))
+    yield from _besides([batch for batches in left.values() for batch in batches], unchanged, terms)
 
 
-def _alike(row: Mapping[str, Any], others: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Of several batches one that has the same counts, where nobody can say which one is meant."""
-    same = [each for each in others if all(each[name] == row[name] for name in _COMPARED)]
-    return same[0] if same else (others[0] if others else None)
+def _besides(others: list[Batch], unchanged: Row, terms: Terms) -> Iterator[Difference]:
+    """Batches without a row of their own: new ones, or those that the run found as an earlier run had."""
+    if not unchanged["batches"]:
+        for batch in others:
+            yield Difference(terms.shown(batch), "the batch", "not there", "there")
+    elif len(others) != unchanged["batches"]:
+        yield Difference("the run", "the number of unchanged batches", unchanged["batches"], len(others))
+    else:
+        for name in schema.COUNTS:
+            total = sum(int(str(batch.said[name] or 0)) for batch in others)
+            if total != unchanged["totals"].get(name, 0):
+                yield Difference("the unchanged batches", name, unchanged["totals"].get(name, 0), total)
 
 
-def _named(row: Mapping[str, Any], partition: list[str]) -> tuple[Any, ...]:
-    return (*(row.get(name) for name in partition), row["batch_start"])
+def _run(finished: Row, result: Result) -> Iterator[Difference]:
+    """Compare what was said of all of it."""
+    now = {"verdict": result.verdict.value} | {each.value: verdict.value for each, verdict in result.assertions.items()}
+    then = {"verdict": finished["verdict"], **finished["assertions"]}
+    for said, found in ((then, now), (finished["totals"], result.totals)):
+        for name in said.keys() | found.keys():
+            if said.get(name) != found.get(name):
+                yield Difference("the run", name, said.get(name), found.get(name))
 
 
-def _breaks(pack: Pack, run: str, result: Result) -> list[Difference]:
+def _whole(then: list[Batch], now: list[Batch], finished: Row) -> set[Place]:
+    """The places all of whose batches have rows in the pack: only there can breaks be compared."""
+    was, is_ = _by_place(then), _by_place(now)
+    if not finished["unchanged"]["batches"]:
+        return was.keys() | is_.keys()
+    return {place for place in was if len(was[place]) == len(is_.get(place, ()))}
+
+
+def _breaks(
+    rows: pl.DataFrame, batches: Mapping[str, Batch], whole: set[Place], result: Result, terms: Terms
+) -> Iterator[Difference]:
     """Compare the breaks: by identity where the pack has them, else by kind."""
-    recorded = pack.frame(run, "breaks")
-    if recorded is None:
-        return [Difference("breaks", "the rows", "there", "not in the pack")]
-    contract = result.contract
-    named = "body" in recorded.columns and recorded["body"].null_count() == 0
-    was: Counter[tuple[Any, ...]] = Counter()
-    for row in recorded.iter_rows(named=True):
-        identity = json.loads(row["body"])["identity"] if named else {}
-        was[row["kind"], *(identity.get(name) for name in contract.identity if named)] += 1
-    now: Counter[tuple[Any, ...]] = Counter()
+    named = "body" in rows.columns and not rows["body"].has_nulls()
+    names = tuple(terms.contract.identity) if named else ()
+    was: Counter[tuple[str | None, ...]] = Counter()
+    for row in rows.iter_rows(named=True):
+        if row["batch"] not in batches or batches[row["batch"]].place in whole:
+            identity = json.loads(row["body"])["identity"] if named else {}
+            was[row["kind"], *(_text(identity[name]) for name in names)] += 1
+    now: Counter[tuple[str | None, ...]] = Counter()
     for frame in result.break_frames():
-        columns = ["kind", *(contract.identity if named else ())]
-        now.update(tuple(row) for row in frame.select(columns).iter_rows())
+        for row in frame.rename({BATCH: "batch_start"}).with_columns(instants("batch_start")).iter_rows(named=True):
+            if terms.place(row, row, "__p.") in whole:
+                now[row["kind"], *(_text(row[name]) for name in names)] += 1
     gone, new = was - now, now - was
-    differences = [Difference("breaks", _break(each), f"{gone[each]:,} more", "gone") for each in sorted(gone, key=str)]
-    return differences + [Difference("breaks", _break(each), "none", f"{new[each]:,}") for each in sorted(new, key=str)]
-
-
-def _break(each: tuple[Any, ...]) -> str:
-    return " ".join(str(part) for part in each)
+    for each in sorted(gone, key=str):
+        yield Difference("breaks", " ".join(map(str, each)), f"{gone[each]:,} more", "gone")
+    for each in sorted(new, key=str):
+        yield Difference("breaks", " ".join(map(str, each)), "none", f"{new[each]:,}")

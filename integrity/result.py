@@ -110,6 +110,7 @@ class Result:
         self_test: What was planted and found in this very run, and what that does not prove.
         spec_sha256: Of everything that was in force: contract, mappings, time zones, skips, versions.
         expectations: What became of each expectation of the contract's ``validity``, on each side that it was asked of.
+        recorded: The name of the run in the ledger, where it was put on record.
         references: The other stores that were read, by what they are: grants, outcomes, members, corrections.
         attempts: Where the source records attempts: ``attempted`` = ``accepted`` + ``rejected`` + ``excluded``, and
             ``rejected_by_reason``.
@@ -137,6 +138,7 @@ class Result:
     expectations: tuple[Held, ...] = ()
     attempts: Mapping[str, Any] = field(default_factory=dict)
     references: Mapping[str, SideRead] = field(default_factory=dict)
+    recorded: str | None = None
     _seals: Seals | None = None
     _warnings: Log = field(default_factory=Log)
     _review: Log = field(default_factory=Log)
@@ -445,6 +447,7 @@ class Result:
             "strength": self.strength,
             "bound": self.bound,
             "self_test": self.self_test,
+            "recorded": self.recorded,
             "notes": list(self.notes),
         }
 

@@ -47,17 +47,17 @@ class Sealer:
         weakref.finalize(self, self._spool.clear)
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Keep the fingerprints of some rows."""
+        """Keep the fingerprints of some rows; none any more when they were read."""
         kept = rows.select(*self._keys, *self._words)
+        # All rows of a batch lie together, so that it is whole whenever it is read.
         self._spool.add(kept.with_columns(pl.struct(self._keys).hash(seed=0).alias(KEY)))
 
-    def batches(self) -> Iterator[tuple[pl.DataFrame, list[bytes]]]:
-        """Yield each batch, as a row of its columns, and its fingerprints in their order."""
+    def of(self, batches: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        """Yield the rows of some batches, whole batches at a time: their columns, and the words, in order."""
         for part in self._spool.parts():
-            for batch in part.partition_by(self._keys, maintain_order=True):
-                ordered = batch.sort(self._words)
-                octets = ordered.select(self._words).to_numpy().astype(">u8").tobytes()
-                yield batch.select(self._keys).head(1), [octets[i : i + 32] for i in range(0, len(octets), 32)]
+            mine = part.drop(KEY).join(batches, on=self._keys, how="semi", nulls_equal=True)
+            if mine.height:
+                yield mine.sort(*self._keys, *self._words)
 
     def roots(self) -> pl.DataFrame:
         """The root of each batch: the batch columns, ``records`` and ``root``. Computed once; nothing is added then."""
@@ -66,14 +66,21 @@ class Sealer:
         return self._roots
 
     def _computed(self) -> pl.DataFrame:
-        rows = [
-            batch.with_columns(records=pl.lit(len(prints), pl.Int64), root=pl.lit(_root(prints)))
-            for batch, prints in self.batches()
-        ]
-        if rows:
-            return pl.concat(rows)
         schema = dict.fromkeys(self._keys[:-1], pl.String) | {self._keys[-1]: pl.Int64}
-        return pl.DataFrame(schema={**schema, "records": pl.Int64, "root": pl.String})
+        frames = [pl.DataFrame(schema={**schema, "records": pl.Int64, "root": pl.String})]
+        for part in self._spool.parts():
+            ordered = part.sort(*self._keys, *self._words)
+            batches = ordered.group_by(self._keys, maintain_order=True).agg(pl.len().cast(pl.Int64).alias("records"))
+            prints, ends = _octets(ordered), batches["records"].cum_sum().to_list()
+            roots = [_root(prints[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+            frames.append(batches.with_columns(pl.Series("root", roots, dtype=pl.String)))
+        return pl.concat(frames)
+
+
+def _octets(ordered: pl.DataFrame) -> list[bytes]:
+    """The fingerprints of some rows."""
+    octets = ordered.select("__w0", "__w1", "__w2", "__w3").to_numpy().astype(">u8").tobytes()
+    return [octets[i : i + 32] for i in range(0, len(octets), 32)]
 
 
 def _root(prints: Sequence[bytes]) -> str:
@@ -93,22 +100,18 @@ class Seals:
     parts: tuple[tuple[str, Sealer, pl.DataFrame], ...]
 
     def fingerprints(self) -> Iterator[pl.DataFrame]:
-        """Yield the fingerprints of one batch and side after the other: batch columns, ``side``, ``fingerprint``.
+        """Yield the fingerprints, sorted, of some whole batches of a side: batch columns, ``side``, ``fingerprint``.
 
         Of a batch that both sides have alike, only the source's.
         """
         keys = [name for name in self.roots.columns if name not in ("side", "records", "root")]
         here, there = (self.roots.filter(side=side).select(*keys, "root") for side in _SIDES)
-        alike = here.join(there, on=[*keys, "root"], how="semi", nulls_equal=True)
+        alike = here.join(there, on=[*keys, "root"], how="semi", nulls_equal=True).select(keys)
         for side, sealer, batches in self.parts:
-            for batch, prints in sealer.batches():
-                mine = batch.join(batches, on=keys, how="semi", nulls_equal=True)
-                if not mine.height:
-                    continue
-                if side == "destination" and mine.join(alike, on=keys, how="semi", nulls_equal=True).height:
-                    continue
-                texts = pl.Series("fingerprint", [octets.hex() for octets in prints])
-                yield mine[[0] * len(prints)].with_columns(pl.lit(side).alias("side"), texts)
+            told = batches.join(alike, on=keys, how="anti", nulls_equal=True) if side == "destination" else batches
+            for rows in sealer.of(told):
+                texts = pl.Series("fingerprint", [octets.hex() for octets in _octets(rows)])
+                yield rows.select(keys).with_columns(pl.lit(side).alias("side"), texts)
 
 
 def compared(parts: Sequence[tuple[str, Sealer, pl.DataFrame]]) -> Seals:

@@ -260,7 +260,7 @@ def test_every_command_has_help() -> None:
 
 
 def test_the_demo_finds_all_and_accuses_nobody_else(tmp_path: Path) -> None:
-    said = run(tmp_path, "demo", "d", "--items", "5000", "--seed", "11", code=0)
+    said = run(tmp_path, "demo", "d", "--day", "message", "--items", "5000", "--seed", "11", code=0)
     assert "missed 0, wrongly accused 0" in said
     assert {"gateway.db", "archive", "message-day.yaml", "faults.json", "result.json"} <= set(
         os.listdir(tmp_path / "d")

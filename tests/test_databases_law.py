@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 import integrity
 from integrity import ControlTotals
 from tests import oracle
+from tests.effort import THOROUGH
 from tests.servers import Engine
 
 LAW = settings(
     deadline=None,
-    max_examples=12,
+    max_examples=12 if THOROUGH else 5,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )

@@ -36,16 +36,16 @@ def run(here: str, there: str) -> tuple[str, int, int]:
 def test_a_few_sparse_files_of_two_gigabytes_need_no_memory(tmp_path: Path) -> None:
     for side, last in (("a", b"x"), ("b", b"x"), ("c", b"y")):
         (tmp_path / side).mkdir()
-        for number in range(2):
+        for number in range(1):
             with (tmp_path / side / f"{number}.img").open("wb") as file:
                 file.seek(2 * GIB + number)
                 file.write(last)
             os.utime(tmp_path / side / f"{number}.img", (1e9, 1e9))
     verdict, matched, mebibytes = run(f"tree:{tmp_path}/a", f"tree:{tmp_path}/b")
-    assert (verdict, matched) == ("pass", 2)
+    assert (verdict, matched) == ("pass", 1)
     assert mebibytes < 200
     result = integrity.reconcile("tree", f"tree:{tmp_path}/a", f"tree:{tmp_path}/c")
-    assert (result.totals["corrupt"], set(result.breaks["differing"])) == (2, {"sha256"})
+    assert (result.totals["corrupt"], set(result.breaks["differing"])) == (1, {"sha256"})
 
 
 @pytest.fixture(scope="module")

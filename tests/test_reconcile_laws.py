@@ -27,6 +27,7 @@ from integrity.spool import Log, Spool
 from integrity.stores import columns as store_columns
 from integrity.stores import frames as store_frames
 from integrity.windows import parse_duration
+from tests import effort
 from tests.oracle import COUNTS, EPOCH, US, Expected, Oracle
 
 SECOND = 1_000_000
@@ -352,8 +353,8 @@ def on_disk() -> Iterator[None]:
 
 
 def law(examples: int) -> settings:
-    slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    return settings(max_examples=examples, deadline=None, suppress_health_check=slow)
+    slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+    return settings(max_examples=effort.examples(examples), deadline=None, suppress_health_check=slow)
 
 
 @law(examples=100)

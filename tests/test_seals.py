@@ -11,13 +11,18 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import integrity
+from integrity import selftest
 from integrity import spool as spools
-from integrity.seals import fingerprint_of
+from integrity.balance import Compared
+from integrity.errors import BalanceError
+from integrity.seals import Sealer, fingerprint_of
 from integrity.totals import Tally
+from tests.test_reconcile_laws import Case, assert_agrees, assert_balances, cases, law, on_disk, without_self_test
+from tests.test_reconciliation import Flaky
 
 START = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
@@ -83,7 +88,7 @@ def sealed(result: integrity.Result, side: str) -> dict[tuple[Any, Any], tuple[i
     }
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(here=ITEMS, there=ITEMS, spilled=st.booleans())
 def test_roots_are_those_of_sorted_fingerprints(
     here: list[tuple[Any, ...]], there: list[tuple[Any, ...]], spilled: bool
@@ -100,6 +105,98 @@ def test_roots_are_those_of_sorted_fingerprints(
     equal = roots(here).items() & roots(there).items()
     assert sum(row["side"] == "source" for row in shown) == len(here)
     assert sum(row["side"] == "destination" for row in shown) == len(there) - sum(n for _, (n, _) in equal)
+
+
+@law(examples=60)
+@given(cases(), st.booleans())
+def test_a_sealed_contract_finds_what_the_oracle_finds_and_seals_what_was_counted(case: Case, spilled: bool) -> None:
+    assume(not case.contract.joined)
+    case.contract = case.contract.model_copy(update={"seal": "merkle"})
+    with without_self_test():
+        if spilled:
+            with on_disk():
+                result = case.reconcile()
+        else:
+            result = case.reconcile()
+    assert_agrees(result, case.expected())
+    assert_balances(result)
+    document = json.loads(result.to_json())
+    keys = [*case.contract.partition, "batch_start"]
+    seals = {(row["side"], *(row[key] for key in keys)): row for row in document["seals"]}
+    assert len(seals) == len(document["seals"])
+    for batch in document["batches"]:
+        here, there = (seals.pop((side, *(batch[key] for key in keys)), None) for side in ("source", "destination"))
+        assert (here or {"records": 0})["records"] == batch["source_records"]
+        assert (there or {"records": 0})["records"] == batch["destination_records"]
+        if here and there and here["root"] == there["root"]:
+            wrong = ("lost", "duplicate", "corrupt", "extra", "moved_in", "moved_out")
+            assert not any(batch[kind] for kind in wrong) or case.outcomes is not None
+    assert not seals
+
+
+def test_what_the_search_draws_into_a_batch_that_agreed_is_sealed_with_it() -> None:
+    settled, away = ("a", "1", "x", 1), ("a", "2", "y", 0)
+    early, late = frame([settled]), frame([settled, ("a", "2", "y", 1)])
+    # The self-test samples the destination; the first pass misses an item, which the search then finds an hour later.
+    result = integrity.reconcile(promise(), frame([settled, away]), Flaky(early, early, late))
+    assert result.totals["corrupt"] == result.totals["moved"] == 1
+    assert sealed(result, "source") == roots([settled, away])
+    assert sealed(result, "destination") == roots([settled, ("a", "2", "y", 1)])
+    assert sum(part.height for part in result.fingerprint_frames()) == 4
+
+
+def test_a_seal_that_is_not_of_the_rows_that_were_counted_is_a_bug_and_no_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    add, items = Sealer.add, frame([("a", str(n), "x", 0) for n in range(3)])
+    monkeypatch.setattr("integrity.reconciliation.run_self_test", lambda *a: "left out")
+    monkeypatch.setattr(Sealer, "add", lambda self, rows: add(self, rows.head(2)))
+    with pytest.raises(BalanceError, match="seals of 1 batches are not those of their items"):
+        integrity.reconcile(promise(), items, items)
+
+
+def test_many_small_batches_come_out_whole_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = [("ab"[n % 2], str(n), None, n % 40) for n in range(400)]
+    with on_disk():
+        result = integrity.reconcile(promise(), frame(items), frame(items[::-1][1:]))
+        shown = list(result.fingerprint_frames())
+    assert sealed(result, "source") == roots(items)
+    seen: dict[tuple[Any, ...], list[str]] = {}
+    for number, part in enumerate(shown):
+        for (part_of, start, side), rows in part.group_by("__p.part", "__batch", "side"):
+            assert (part_of, start, side) not in seen, number
+            seen[part_of, start, side] = rows["fingerprint"].to_list()
+    assert all(prints == sorted(prints) for prints in seen.values())
+    assert len(seen) == len(roots(items)) + 1
+
+
+def test_an_empty_window_that_is_due_has_no_seal_and_does_not_pass() -> None:
+    items = frame([("a", "1", "x", 0), ("a", "2", "x", 2)])
+    contract = promise(partition=[], due="window")
+    result = integrity.reconcile(contract, items, items, since=START, until=START + dt.timedelta(hours=3))
+    assert result.verdict == "unverified"
+    assert list(result.batches["source_records"]) == [1, 0, 1]
+    assert list(result.seals["records"]) == [1, 1, 1, 1]
+    nothing = integrity.reconcile(promise(), items[:0], items[:0])
+    assert nothing.verdict == "unverified"
+    assert list(nothing.seals.columns) == ["part", "batch_start", "side", "records", "root"]
+    assert nothing.seals.empty
+
+
+def test_the_self_test_compares_seals_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    compare, seen = selftest.compare, []
+
+    def watched(*args: Any, **more: Any) -> Compared:
+        seen.append(compare(*args, **more))
+        return seen[-1]
+
+    monkeypatch.setattr(selftest, "compare", watched)
+    items = frame([("a", "1", "x", 0)])
+    assert integrity.reconcile(promise(), items, items).verdict == "pass"
+    assert seen
+    for compared in seen:
+        assert compared.seals is not None
+        assert compared.seals.roots["root"].n_unique() > 1
 
 
 def test_order_changes_nothing_and_copies_count() -> None:
@@ -164,6 +261,8 @@ def test_a_database_is_pulled_and_says_why(tmp_path: Path) -> None:
     assert result.verdict == "pass"
     assert "a seal needs every fingerprint" in " ".join(result.notes)
     assert sealed(result, "source") == roots([("a", "1", "x", 0)]) == sealed(result, "destination")
+    never = integrity.reconcile(promise(), url, other, pushdown="never")
+    assert never.strength == "adversary"
     with pytest.raises(integrity.IntegrityError, match="a seal needs every fingerprint"):
         integrity.reconcile(promise(), url, other, pushdown="always")
 
@@ -175,6 +274,12 @@ def test_recorded_totals_have_no_seal_and_so_do_not_pass() -> None:
     assert result.verdict == "unverified"
     assert result.strength == "accident"
     assert any("recorded totals have no items to compare seals of" in note for note in result.notes)
+    assert result.seals.empty
+    changed = integrity.reconcile(promise(), recorded, frame([("a", "1", "Z", 0)]))
+    assert changed.verdict == "fail"
+    bare = promise(content={})
+    known = integrity.reconcile(bare, integrity.measure(bare, items, side="source"), items)
+    assert known.assertions[integrity.Assertion.COMPLETENESS] == "unverified"
 
 
 def test_what_is_matched_item_by_item_takes_no_seal() -> None:

@@ -29,7 +29,7 @@ from integrity.stores import frames as store_frames
 from tests import oracle
 from tests.conftest import at, frame, message, promise
 
-LAW = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+LAW = settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 PROMISES: dict[str, Any] = {
     "name": "totals",
     "version": 1,
@@ -158,7 +158,7 @@ def test_chunks_and_memory_change_nothing(rows: list[dict[str, Any]], size: int)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(store_frames, "CHUNK_ROWS", size)
             patch.setattr(store_columns, "CHUNK_ROWS", size)
-            patch.setattr(passes, "Tally", lambda contract: totals.Tally(contract, compact_at=1))
+            patch.setattr(passes, "Tally", lambda contract, **of: totals.Tally(contract, compact_at=1, **of))
             patch.setattr(passes, "Spool", lambda: Spool(in_memory=1))
             assert_identical(whole, integrity.measure(contract, table(rows), side="destination"))
 

@@ -13,11 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
 from integrity.contracts import Contract
 from integrity.errors import UsageError
 from integrity.merkle import Tree, is_included, leaf_hash
 from integrity.packs.files import PackError
-from integrity.packs.verifying import Pack, open_pack
+from integrity.packs.told import runs_of
+from integrity.packs.verifying import sound_pack
 from integrity.seals import fingerprint_of
 
 __all__ = ["Inclusion", "included"]
@@ -64,45 +67,41 @@ def included(
     """Return a proof for each sealed batch that an item was in; none where it was in none.
 
     Args:
-        pack: The folder or zip; verify it first.
+        pack: The folder or zip. It has to fit together; by whom it is signed is for :func:`verify_pack` to tell.
         item: Its identity, event time and content.
         keys: The file of the keys that the export wrote apart (``seal_keys``).
         timezone: How naive timestamps are to be read.
 
     Raises:
         UsageError: the item lacks a column, or no run of the pack is sealed.
-        PackError: pack or keys cannot be read.
+        PackError: pack or keys cannot be read, or the pack does not fit together.
     """
-    found = open_pack(pack)
-    for line in found.text("log/leaves.jsonl").splitlines():
-        said = json.loads(line)
-        found.leaves[said["leaf"]] = json.loads(said["body"])
-    try:
-        known: dict[str, str] = json.loads(Path(keys).read_text(encoding="ascii"))
-    except (OSError, ValueError) as error:
-        raise PackError(f"cannot read the keys of seals {os.fspath(keys)}: {error}", "ask for the file") from error
+    found, known = sound_pack(pack), _keys(Path(keys))
     proofs: list[Inclusion] = []
     sealed = False
-    for run, started in found.of_kind("started").items():
-        frame = found.frame(run, "seals")
-        if frame is None or run not in known:
+    for run in runs_of(found.leaves):
+        frame = found.frame(run.name, "seals")
+        if frame is None or run.name not in known:
             continue
         sealed = True
-        contract = Contract.from_text(found.text(f"contracts/{started['contract']['sha256']}.json"))
+        contract = Contract.from_text(found.text(f"contracts/{run.started['contract']['sha256']}.json"))
         print_ = bytes.fromhex(fingerprint_of(contract, item, timezone=timezone))
-        leaf = hmac.digest(bytes.fromhex(known[run]), print_, "sha256")
-        proofs += _of_run(run, found, leaf)
+        proofs += _of_run(run.name, frame, hmac.digest(known[run.name], print_, "sha256"))
     if not sealed:
         raise UsageError("no run of the pack has sealed batches and a key here", "write seal: merkle into the contract")
     return proofs
 
 
-def _of_run(run: str, pack: Pack, leaf: bytes) -> list[Inclusion]:
-    frame = pack.frame(run, "seals")
+def _keys(path: Path) -> dict[str, bytes]:
+    try:
+        return {run: bytes.fromhex(key) for run, key in json.loads(path.read_text(encoding="ascii")).items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise PackError(f"cannot read the keys of seals {path}: {error}", "ask for the file") from error
+
+
+def _of_run(run: str, frame: pl.DataFrame, leaf: bytes) -> list[Inclusion]:
     proofs: list[Inclusion] = []
-    for batch, side, octets, root in (
-        () if frame is None else frame.select("batch", "side", "leaves", "root").iter_rows()
-    ):
+    for batch, side, octets, root in frame.select("batch", "side", "leaves", "root").iter_rows():
         leaves = [octets[i : i + 32] for i in range(0, len(octets), 32)]
         if leaf in leaves:
             index = leaves.index(leaf)

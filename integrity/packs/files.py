@@ -12,6 +12,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -22,6 +23,9 @@ __all__ = ["PackError", "read", "written"]
 
 #: No file of a pack is larger, and all together are not ten times as large.
 _LARGEST: Final = 4 << 30
+#: Digests do not shrink: a zip that claims to hold so many times its own size was made to fill the memory.
+_BLOWN_UP: Final = 100
+_SMALL: Final = 1 << 20
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
@@ -79,7 +83,7 @@ def read(path: Path) -> Mapping[str, bytes]:
         raise PackError(f"there is no pack at {path}", "look at its name")
     try:
         return _of_folder(path) if path.is_dir() else _of_zip(path)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise PackError(f"{path} is no pack: {error}", "take it from where it was sent") from error
     except OSError as error:
         raise PackError(f"cannot read the pack {path}: {error.strerror or error}", "look at its permissions") from error
@@ -103,13 +107,19 @@ def _of_zip(path: Path) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     with zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
-        _check_size("all of it", sum(info.file_size for info in infos) // 10)
+        claimed = sum(info.file_size for info in infos)
+        _check_size("all of it", claimed // 10)
+        if claimed > _BLOWN_UP * path.stat().st_size + _SMALL:
+            raise PackError(f"{path} says that it holds {claimed:,} octets, more than a pack can", "do not unpack it")
         for info in infos:
             name = PurePosixPath(info.filename)
             link = stat.S_ISLNK(info.external_attr >> 16)
             odd = name.is_absolute() or ".." in name.parts or "\\" in info.filename or "\0" in info.filename
-            if link or odd or info.is_dir() or info.filename in found:
+            known = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+            if link or odd or not known or info.filename in found:
                 raise PackError(f"{info.filename!r} in {path} is no plain file of a pack", "do not unpack it")
+            if info.is_dir() and not info.file_size:
+                continue  # other tools list folders, too, where somebody packed it anew
             _check_size(info.filename, info.file_size)
             with archive.open(info) as octets:
                 found[info.filename] = octets.read(info.file_size + 1)

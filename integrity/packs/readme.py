@@ -8,10 +8,14 @@ from typing import Any
 __all__ = ["readme"]
 
 _UNTIL_UNKNOWN = "Nobody declared how long the data is kept."
-_WITH = "Identities, values and reasons are in it, in the columns `salt` and `body`: treat it as what it names."
+_WITH = (
+    "It names persons wherever the data does: identities and partitions have columns of their own, values and reasons "
+    "are in `body`. Treat it as the data."
+)
 _WITHOUT = (
-    "Identities are pseudonyms, under a key that is kept apart. Values, reasons and locations were left out, so that "
-    "the commitments to them cannot be opened here."
+    "Identities and partitions are pseudonyms, under a key that is kept apart. Values, amounts, reasons and locations "
+    "were left out, so that the commitments to them cannot be opened here. Moments stayed, and so did what the log "
+    "itself says: who ran, approved and erased, and what was skipped and why. Pseudonymous is not anonymous."
 )
 
 
@@ -55,7 +59,8 @@ def readme(told: Mapping[str, Any], key: str) -> str:
             "- `runs/RUN/run.json`: what was read, where and how, and what was found besides.",
             "- `contracts/`: what was promised, by SHA-256; the `.yaml` says the same for people.",
             "- `log/`: the leaves of the log that speak of these runs, each with its proof (RFC 6962) that it is in",
-            "  the log whose signed checkpoint lies beside.",
+            "  the log whose signed checkpoint lies beside. `hashes` has those of all leaves, so that an older",
+            "  checkpoint can be compared; `erasures.jsonl` lists what was erased.",
             "- `*.dsse.json`: signed in-toto statements over all other files.",
             "",
             private,
@@ -64,9 +69,10 @@ def readme(told: Mapping[str, Any], key: str) -> str:
             "",
             "    pip install processing-integrity",
             "    integrity verify PACK --key 'the public key, as its owner told it to you'",
+            "    integrity verify PACK --checkpoint 'a checkpoint that you hold, from then or earlier'",
             "    integrity reperform PACK --source … --destination …",
             "",
-            "The first needs neither the ledger nor the data. The second performs each run again. " + until,
+            "The first two need neither the ledger nor the data. The last performs each run again. " + until,
             "",
             "## What is not claimed",
             "",
@@ -74,6 +80,7 @@ def readme(told: Mapping[str, Any], key: str) -> str:
             "- That an exception is material, or none is: that is for the reader to judge.",
             "- Anything about leaves behind the checkpoint that somebody else holds: whoever owns the ledger's",
             "  database and key could have written them anew.",
+            "- That there were no other runs: leaves of runs that were not asked for are not in it, only their hashes.",
             "- That a clock was right. Moments are those of the machine that ran.",
             "",
         ]
@@ -95,4 +102,8 @@ def _row(each: Mapping[str, Any]) -> str:
         each["environment"],
         each.get("verdict") or each["ended"] or "never ended",
     ]
-    return "| " + " | ".join([*(str(cell).replace("|", "\\|") for cell in cells), *numbers, broken]) + " |"
+    return "| " + " | ".join([*(_cell(each) for each in cells), *numbers, broken]) + " |"
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|")

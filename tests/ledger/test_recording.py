@@ -70,6 +70,7 @@ def test_a_run_is_on_record_with_what_was_in_force_and_what_was_found(place: str
     assert finished["totals"] == result.totals
     assert finished["assertions"]["completeness"] == "fail"
     assert set(finished["read_at"]) == {"source", "destination"}
+    assert result.recorded == row["run"]
     assert told["found"]["sides"]["source"]["location"] == result.sides["source"].location
     assert [b["lost"] for b in told["batches"]] == result.batches["lost"].tolist()
     assert finished["rows"]["breaks"]["count"] == len(result.breaks)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +16,13 @@ from integrity.ledger import Ledger, schema, verify
 from integrity.ledger.history import breaks_of, last_run, standing
 from integrity.ledger.log import iso
 from integrity.ledger.status import status
+from tests.effort import THOROUGH
 
 TEN = dt.timedelta(minutes=10)
 GRACE = dt.timedelta(minutes=5)
 LOOKBACK = dt.timedelta(hours=2)
 #: A month in earnest; else as much of it as a test may take.
-RUNS = 4320 if os.environ.get("INTEGRITY_TEST_PROFILE") == "thorough" else 60
+RUNS = 4320 if THOROUGH else 50
 
 
 @dataclass

@@ -206,7 +206,7 @@ def test_the_database_itself_refuses(every: Path, table: str) -> None:
 CELLS = [(table.name, column.name) for table in schema.metadata.sorted_tables for column in table.columns]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_any_cell_of_any_table(every: Path, tmp_path: Path, data: st.DataObject) -> None:
     table, column = data.draw(st.sampled_from(CELLS))

@@ -45,7 +45,7 @@ def test_it_says_what_it_is(pack: Path, book: Ledger) -> None:
     found = verify_pack(pack, key=book.key.public)
     assert found.headline().startswith("it fits together: 2 runs, of which 2 count; 5 leaves are in the log; ")
     assert "signed by a key that was told to you; no checkpoint was sent out" in found.headline()
-    assert found.closed == 0
+    assert (found.erased, found.left_out) == (0, 0)
     text = (pack / "README.md").read_text()
     for said in ("no checkpoint was sent out", "2027-03-01", "What is not claimed", str(book.key.public)):
         assert said in text
@@ -289,7 +289,8 @@ def test_what_was_erased_cannot_be_opened_and_is_no_flaw(tmp_path: Path) -> None
     book = books.filled(tmp_path, runs=1)
     assert erase(book, {"id": "note-2"}, basis="art. 17", by="dpo") == 1
     found = verify_pack(export(book, tmp_path / "pack"))
-    assert (found.exit_code, found.closed) == (0, 1)
+    assert (found.exit_code, found.erased, found.left_out) == (0, 1, 0)
+    assert "1 erased under policy" in found.headline()
     assert "note-2" not in " ".join(readable(tmp_path / "pack"))
 
 

@@ -33,7 +33,7 @@ def found(partition: str = "acme") -> integrity.Result:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(partition=HOSTILE)
 def test_junit_counts_what_was_found_whatever_the_names(partition: str) -> None:
     result = found(partition)
@@ -65,7 +65,7 @@ def test_junit_shows_nobody() -> None:
     assert "lost" in text
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(pipeline=HOSTILE)
 def test_prometheus_reads_the_totals(pipeline: str) -> None:
     result = found()

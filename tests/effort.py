@@ -1,0 +1,16 @@
+"""How hard do the laws try?
+
+In continuous integration a law has as many examples as find what was broken on purpose; ``INTEGRITY_TEST_PROFILE=thorough``
+gives it all that it was written with.
+"""
+
+from __future__ import annotations
+
+import os
+
+THOROUGH = os.environ.get("INTEGRITY_TEST_PROFILE") == "thorough"
+
+
+def examples(many: int) -> int:
+    """Return how many examples of ``many`` to try: a third of them, and no fewer than ten."""
+    return many if THOROUGH else min(many, max(10, many // 3))
