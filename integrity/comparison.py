@@ -97,16 +97,10 @@ def _sealed(
     for place, (role, sealer) in enumerate(zip(("source", "destination"), sealers, strict=True)):
         if sealer is None:
             return None
+        parts.append((role, sealer, settled.select(keys)))
         again = None if found is None else found.sealers[place]
-        once = settled.select(keys)
-        if found is not None and again is not None:
-            counted = (found.source, found.destination)[place].filter(pl.col("records") > 0)
-            # The search drew a row into a batch that had agreed: what is counted there now is sealed together.
-            for rows in sealer.of(once.join(counted, on=keys, how="semi", nulls_equal=True)):
-                again.add(rows)
+        if again is not None:
             parts.append((role, again, again.roots().select(keys)))
-            once = once.join(counted, on=keys, how="anti", nulls_equal=True)
-        parts.append((role, sealer, once))
     return compared(parts)
 
 

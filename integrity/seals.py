@@ -20,7 +20,7 @@ from integrity.contracts import Contract
 from integrity.errors import UsageError, did_you_mean
 from integrity.merkle import leaf_hash, root_of
 from integrity.spool import KEY, Spool
-from integrity.values import UNREADABLE, canonical_value
+from integrity.values import Unreadable, canonical_value
 
 __all__ = ["Sealer", "Seals", "compared", "fingerprint_of", "words"]
 
@@ -149,7 +149,7 @@ def fingerprint_of(contract: Contract, item: Mapping[str, object], *, timezone: 
         if name not in item:
             raise UsageError(f"the item has no {name!r}", did_you_mean(name, item))
         value = canonical_value(item[name], column, timezone)
-        if value is not None and value.startswith(UNREADABLE):
+        if isinstance(value, Unreadable):
             problem = f"{name} of the item, {item[name]!r}, is no {column.type.value}"
             raise UsageError(problem, "give it as the source has it")
         values.append(canonical.declared(pl.Series(name, [value], dtype=pl.String), column))
