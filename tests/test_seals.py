@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -321,3 +322,13 @@ def test_an_item_that_cannot_be_meant_is_refused() -> None:
         fingerprint_of(promise(), {"part": "a", "id": "1", "at": "2026-03-01T00:00:00Z", "bodi": "x"})
     with pytest.raises(integrity.UsageError, match="at of the item, 'noon', is no timestamp"):
         fingerprint_of(promise(), {"part": "a", "id": "1", "at": "noon", "body": "x"})
+
+
+def test_the_page_on_rules_shows_a_contract_that_seals(tmp_path: Path) -> None:
+    page = (Path(integrity.__file__).parent.parent / "docs" / "rules.md").read_text(encoding="utf-8")
+    (text,) = (block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "seal: merkle" in block)
+    entries = pl.DataFrame({"entry_id": ["1", "2"], "amount": [5, 7], "booked_at": [START, START]})
+    (tmp_path / "entries.yaml").write_text(text, encoding="utf-8")
+    result = integrity.reconcile(tmp_path / "entries.yaml", entries, entries)
+    assert (result.verdict, result.strength) == ("pass", "adversary")
+    assert list(result.seals["side"]) == ["source", "destination"]

@@ -89,9 +89,9 @@ def export(
         pseudonyms = None if pseudonymise is None else Pseudonyms(pseudonymise)
         with _spoken(ledger):
             _log(connection, folder, ledger, runs)
+            contracts = _contracts(connection, folder, {each.started["contract"]["sha256"] for each in runs})
             for each in runs:
-                _run(connection, folder, each, pseudonyms)
-            _contracts(connection, folder, {each.started["contract"]["sha256"] for each in runs})
+                _run(connection, folder, each, contracts[each.started["contract"]["sha256"]], pseudonyms)
             name, hidden = ledger.key.public.name, pseudonyms is not None
             told = predicate(runs, ledger=name, claim=str(claim_of(log)), kept_until=kept_until, pseudonymised=hidden)
         (folder / "README.md").write_text(readme(told, str(ledger.key.public)), encoding="utf-8")
@@ -157,7 +157,8 @@ def _log(connection: sa.Connection, folder: Path, ledger: Ledger, runs: Sequence
             lines.append({"leaf": number, "body": body, "proof": proof})
     (folder / "log").mkdir()
     _write_lines(folder / "log" / "leaves.jsonl", lines)
-    _write_lines(folder / "log" / "erasures.jsonl", _erasures(connection, names))
+    if erased := _erasures(connection, names):
+        _write_lines(folder / "log" / "erasures.jsonl", erased)
     (folder / "log" / "hashes").write_text("".join(f"{row.hash}\n" for row in rows), encoding="ascii")
     (folder / "log" / "checkpoint").write_text(checkpoint.text, encoding="utf-8")
     (folder / "log" / "key").write_text(f"{ledger.key.public}\n", encoding="ascii")
@@ -180,7 +181,7 @@ def _write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     path.write_text("".join(f"{canonical_json(line)}\n" for line in lines), encoding="utf-8")
 
 
-def _run(connection: sa.Connection, folder: Path, run: Run, pseudonyms: Pseudonyms | None) -> None:
+def _run(connection: sa.Connection, folder: Path, run: Run, contract: Contract, pseudonyms: Pseudonyms | None) -> None:
     """The rows of a run and, unless they are to be left out, the private texts that open their commitments."""
     own = folder / "runs" / run.name
     own.mkdir(parents=True)
@@ -193,8 +194,7 @@ def _run(connection: sa.Connection, folder: Path, run: Run, pseudonyms: Pseudony
     for table in schema.EVIDENCE:
         frame = rows_of(connection, table, run.name)
         if table.name in _SCOPES:
-            name = run.started["contract"]["name"]
-            frame = _with_texts(frame, texts.get(_SCOPES[table.name], []), SPREAD[table.name], name, pseudonyms)
+            frame = _with_texts(frame, texts.get(_SCOPES[table.name], []), SPREAD[table.name], contract, pseudonyms)
         elif not frame.height:
             continue
         octets = io.BytesIO()
@@ -211,13 +211,13 @@ def _texts(connection: sa.Connection, run: str) -> dict[str, list[dict[str, Any]
 
 
 def _with_texts(
-    frame: pl.DataFrame, texts: list[dict[str, Any]], part: str, contract: str, pseudonyms: Pseudonyms | None
+    frame: pl.DataFrame, texts: list[dict[str, Any]], part: str, contract: Contract, pseudonyms: Pseudonyms | None
 ) -> pl.DataFrame:
     """Rows with the identity or partition spread over columns, or its pseudonyms; and what opens the commitment."""
     spread = [json.loads(row["body"])[part] for row in texts]
     if pseudonyms is not None:
-        spread = [pseudonyms.of_all(contract, values) for values in spread]
-    names = list(dict.fromkeys(name for values in spread for name in values))
+        spread = [pseudonyms.of_all(contract.name, values) for values in spread]
+    names = list({"identity": contract.identity, "partition": contract.partition}[part])
     opening = ("salt", "subject", "body") if pseudonyms is None else ()
     columns = {"number": pl.Int64} | dict.fromkeys((*opening, *(f"{part}.{name}" for name in names)), pl.String)
     rows = [
@@ -228,15 +228,18 @@ def _with_texts(
     return frame.join(beside, on="number", how="left", maintain_order="left")
 
 
-def _contracts(connection: sa.Connection, folder: Path, wanted: Iterable[str]) -> None:
+def _contracts(connection: sa.Connection, folder: Path, wanted: Iterable[str]) -> dict[str, Contract]:
     (folder / "contracts").mkdir()
+    found = {}
     for sha256 in sorted(wanted):
         query = sa.select(schema.contracts.c.body).where(schema.contracts.c.sha256 == sha256)
         body = connection.execute(query).scalar()
         if body is None:
             raise PackError(f"contract {sha256[:12]}… is not in the ledger any more", _VERIFY)
         (folder / "contracts" / f"{sha256}.json").write_text(body, encoding="utf-8")
-        (folder / "contracts" / f"{sha256}.yaml").write_text(Contract.from_text(body).to_yaml(), encoding="utf-8")
+        found[sha256] = Contract.from_text(body)
+        (folder / "contracts" / f"{sha256}.yaml").write_text(found[sha256].to_yaml(), encoding="utf-8")
+    return found
 
 
 def _write_keys(path: Path, keys: dict[str, str]) -> None:

@@ -28,7 +28,7 @@ _ROW: Final = 32
 _BLOWN_UP: Final = 100
 _SMALL: Final = 1 << 20
 _NONSENSE: Final = (
-    ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError, OSError,
+    ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RuntimeError, OSError,
     pl.exceptions.PolarsError, pl.exceptions.PanicException, IntegrityError,
 )  # fmt: skip
 

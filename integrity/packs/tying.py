@@ -39,7 +39,8 @@ Place = tuple[str, str, int]
 def erasures(pack: Pack) -> set[Place]:
     """Return what was erased, by the lists that the leaves commit to."""
     found: set[Place] = set()
-    for where, said in pack.lines("log/erasures.jsonl"):
+    name = "log/erasures.jsonl"
+    for where, said in pack.lines(name) if name in pack.files else ():
         with pack.flawed(where):
             number, places = said["leaf"], [(str(run), str(scope), int(n)) for run, scope, n in said["places"]]
             leaf = pack.leaves.get(number, {})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import io
+import datetime as dt
 import json
+import os
 import shutil
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,19 +15,25 @@ from typing import Any
 
 import polars as pl
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import integrity
+import integrity.packs.told as told_
 from integrity.errors import LedgerError
-from integrity.ledger import Ledger
+from integrity.ledger import Beginning, Ledger, schema
 from integrity.ledger.anchors import send
 from integrity.ledger.erasing import erase
 from integrity.ledger.keys import LedgerKey
+from integrity.ledger.log import canonical_json
 from integrity.ledger.rotating import rotate
 from integrity.packs import export, included, verify_pack
 from integrity.reperformance import reperform
+from tests.effort import examples
 from tests.ledger import books
+from tests.packs.forging import copied, readable, told
+from tests.servers import Postgres
 
 
 @pytest.fixture(scope="module")
@@ -75,17 +83,6 @@ def _runs(book: Ledger) -> Iterator[str]:
     yield from runs(book.database.engine.url.render_as_string(hide_password=False))["run"].to_list()[::-1]
 
 
-def edited(pack: Path, folder: Path) -> Path:
-    return Path(shutil.copytree(pack, folder / "pack"))
-
-
-def rewrite(path: Path, change: Any) -> None:
-    frame = change(pl.read_parquet(path))
-    octets = io.BytesIO()
-    frame.write_parquet(octets)
-    path.write_bytes(octets.getvalue())
-
-
 @pytest.mark.parametrize(
     ("file", "change", "why"),
     [
@@ -100,7 +97,7 @@ def rewrite(path: Path, change: Any) -> None:
     ],
 )
 def test_a_changed_file_is_named(pack: Path, tmp_path: Path, file: str, change: Any, why: str) -> None:
-    copy = edited(pack, tmp_path)
+    copy = copied(pack, tmp_path)
     before = (copy / file).read_text()
     (copy / file).write_text(change(before))
     assert (copy / file).read_text() != before
@@ -109,34 +106,8 @@ def test_a_changed_file_is_named(pack: Path, tmp_path: Path, file: str, change: 
     assert any(file in flaw.where and why in flaw.why for flaw in found.flaws) or why in found.flaws[0].why
 
 
-@pytest.mark.parametrize("table", ["batches", "breaks"])
-def test_a_changed_row_is_named_even_where_the_statement_is_signed_anew(
-    book: Ledger, pack: Path, tmp_path: Path, table: str
-) -> None:
-    """Whoever has the key can sign what they like; the log does not go along."""
-    from integrity.packs.statements import OURS, TEST_RESULT, opened, signed, subjects
-
-    copy = edited(pack, tmp_path)
-    path = next(copy.rglob(f"{table}.parquet"))
-    column = {"batches": "lost", "breaks": "kind"}[table]
-    value: Any = {"batches": pl.lit(0, pl.Int64), "breaks": pl.lit("late")}[table]
-    rewrite(path, lambda frame: frame.with_columns(value.alias(column)))
-    files = {
-        p.relative_to(copy).as_posix(): p.read_bytes()
-        for p in copy.rglob("*")
-        if (p.is_file() and p.suffix != ".json") or p.parent.name in ("contracts",) or p.name == "run.json"
-    }
-    for name, kind in (("reconciliation.dsse.json", OURS), ("test-result.dsse.json", TEST_RESULT)):
-        told = opened((copy / name).read_bytes(), book.key.public)["predicate"]
-        (copy / name).write_bytes(signed(kind, told, subjects(files), book.key))
-    found = verify_pack(copy)
-    assert found.exit_code == 1
-    assert found.flaws[0].why == "it has another digest"
-    assert f"{table}.parquet, row" in found.flaws[0].where
-
-
 def test_files_that_come_and_go_are_named(pack: Path, tmp_path: Path) -> None:
-    copy = edited(pack, tmp_path)
+    copy = copied(pack, tmp_path)
     (copy / "runs" / "extra.txt").write_text("x")
     gone = next(copy.rglob("breaks.parquet"))
     gone.unlink()
@@ -148,7 +119,7 @@ def test_files_that_come_and_go_are_named(pack: Path, tmp_path: Path) -> None:
 def test_another_packs_statement_and_another_key_are_named(book: Ledger, pack: Path, tmp_path: Path) -> None:
     other = books.filled(tmp_path / "other", runs=1)
     strange = export(other, tmp_path / "strange")
-    copy = edited(pack, tmp_path)
+    copy = copied(pack, tmp_path)
     shutil.copy(strange / "reconciliation.dsse.json", copy)
     assert "is not signed by" in verify_pack(copy).flaws[0].why
     assert verify_pack(strange, key=book.key.public).flaws[0].where == "log/key"
@@ -156,15 +127,7 @@ def test_another_packs_statement_and_another_key_are_named(book: Ledger, pack: P
     assert "the key that lies in it" in verify_pack(strange).headline()
 
 
-def test_a_checkpoint_held_elsewhere_has_to_be_of_the_same_log(pack: Path, tmp_path: Path) -> None:
-    other = books.filled(tmp_path / "other", runs=2)
-    send(other, str(tmp_path / "held.txt"))
-    held = (tmp_path / "held.txt").read_text()
-    assert verify_pack(pack, held=[held]).exit_code == 1
-    assert verify_pack(pack, held=[(pack / "log" / "checkpoint").read_text()]).exit_code == 0
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(90), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_octet_of_any_file(pack: Path, tmp_path: Path, data: st.DataObject) -> None:
     files = sorted(p for p in pack.rglob("*") if p.is_file())
@@ -187,20 +150,6 @@ def test_any_octet_of_any_file(pack: Path, tmp_path: Path, data: st.DataObject) 
     assert same.exit_code == 1
 
 
-@pytest.mark.parametrize("name", ["../out.txt", "/etc/x", "a\\b", "README.md"])
-def test_a_zip_that_tries_something_is_refused(pack: Path, tmp_path: Path, name: str) -> None:
-    path = tmp_path / "bad.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("README.md", "x")
-        if name == "README.md":
-            with pytest.warns(UserWarning, match="Duplicate name"):
-                archive.writestr(name, "y")
-        else:
-            archive.writestr(name, "y")
-    with pytest.raises(LedgerError, match="no plain file of a pack"):
-        verify_pack(path)
-
-
 def test_what_is_no_pack_is_said(pack: Path, tmp_path: Path) -> None:
     whole = tmp_path / "whole.zip"
     shutil.make_archive(str(tmp_path / "whole"), "zip", pack)
@@ -218,71 +167,32 @@ def test_what_is_no_pack_is_said(pack: Path, tmp_path: Path) -> None:
             verify_pack(tmp_path / name)
 
 
-CANARY = "canary-7f3a"
-
-
-def test_a_pseudonymised_pack_names_nobody(tmp_path: Path) -> None:
-    """Values planted in every place that could name somebody, and looked for in every octet."""
-    folder = tmp_path / CANARY  # a path, too
-    folder.mkdir()
-    items = books.sent(6).with_columns(
-        (pl.lit(CANARY) + pl.col("tenant")).alias("tenant"),
-        (pl.lit(CANARY) + pl.col("id")).alias("id"),
-        (pl.lit(CANARY) + pl.col("body")).alias("body"),
-    )
-    there = books.damaged(items)
-    items.rename({"body": f"{CANARY}_theirs"}).write_parquet(folder / "source.parquet")
-    there.write_parquet(folder / "destination.parquet")
-    book = Ledger.open(tmp_path / "ledger.db", origin="example.org/x", operator="kim")
-    outcomes = pl.DataFrame({"tenant": [items["tenant"][2]], "id": [items["id"][2]], "outcome": [CANARY]})
-    result = integrity.reconcile(
-        books.promise(outcomes={"accept": ["recalled"]}),
-        str(folder / "source.parquet"),
-        str(folder / "destination.parquet"),
-        columns={"source": {f"{CANARY}_theirs": "body"}},
-        outcomes=outcomes,
-        ledger=book,
-        values=True,
-    )
-    assert CANARY in result.to_json()
-    with pytest.raises(integrity.IntegrityError, match=CANARY):
-        integrity.reconcile(
-            books.promise(outcomes={"accept": ["recalled"]}), str(folder / "absent.csv"), items, ledger=book
-        )
-    open_pack = export(book, tmp_path / "open")
-    assert CANARY in " ".join(readable(open_pack))
-    pack = export(book, tmp_path / "closed", pseudonymise=tmp_path / "pseudonyms.key")
-    for text in readable(pack):
-        assert CANARY not in text
-    found = verify_pack(pack)
+def test_a_checkpoint_held_elsewhere_has_to_be_of_the_same_log(tmp_path: Path) -> None:
+    """Also one of another size: what an auditor holds is mostly older than the pack."""
+    book, other = books.filled(tmp_path / "one", runs=1), books.filled(tmp_path / "other", runs=1)
+    texts = {}
+    for name, each in (("ours", book), ("theirs", other)):
+        send(each, str(tmp_path / f"{name}.txt"), party="auditor@example.org")
+        texts[name] = (tmp_path / f"{name}.txt").read_text()
+    integrity.reconcile(books.promise(), books.sent(4), books.kept(books.sent(4)), ledger=book)
+    pack = export(book, tmp_path / "pack")
+    found = verify_pack(pack, held=[texts["ours"]])
     assert found.exit_code == 0
-    assert found.opened == 0
-    frames = [pl.read_parquet(path) for path in pack.rglob("breaks.parquet")]
-    names = {json.loads(text)["identity"]["id"] for frame in frames if frame.height for text in frame["pseudonyms"]}
-    assert all(len(name) == 32 for name in names)
-    again = export(book, tmp_path / "again", pseudonymise=tmp_path / "pseudonyms.key")
-    other = export(book, tmp_path / "other", pseudonymise=tmp_path / "other.key")
-
-    def of(path: Path) -> list[str]:
-        return [
-            text for p in sorted(path.rglob("breaks.parquet")) for text in pl.read_parquet(p)["pseudonyms"].to_list()
-        ]
-
-    assert of(pack) == of(again)
-    assert not set(of(pack)) & set(of(other))
-
-
-def readable(pack: Path) -> Iterator[str]:
-    for path in pack.rglob("*"):
-        yield path.name
-        if path.suffix == ".parquet":
-            yield str(pl.read_parquet(path).to_dicts())
-        if path.is_file():
-            yield path.read_bytes().decode("utf-8", "replace")
-            if path.name.endswith(".dsse.json"):
-                import base64
-
-                yield base64.b64decode(json.loads(path.read_text())["payload"]).decode()
+    assert found.claim.startswith("tamper-evident up to checkpoint 3, held by whoever presented it; 2 later leaves")
+    assert found.told["claim"].startswith("tamper-evident up to checkpoint 3, held by auditor@example.org since")
+    (flaw,) = verify_pack(pack, held=[texts["theirs"]]).flaws
+    assert "was not signed by a key of this log" in flaw.why
+    # the owner of the key writes another log, as long as the first
+    again = Ledger.open(tmp_path / "again.db", key=tmp_path / "one" / "ledger.db.key")
+    for _ in range(2):
+        integrity.reconcile(books.promise(), books.sent(4), books.kept(books.sent(4)), ledger=again)
+    (flaw,) = verify_pack(export(again, tmp_path / "again"), held=[texts["ours"]]).flaws
+    assert "has another root: the log was written anew since" in flaw.why
+    early = export(again, tmp_path / "early")
+    integrity.reconcile(books.promise(), books.sent(4), books.kept(books.sent(4)), ledger=again)
+    send(again, str(tmp_path / "late.txt"))
+    (flaw,) = verify_pack(early, held=[(tmp_path / "late.txt").read_text()]).flaws
+    assert "is later than the pack, which has 5: ask for one of now" in flaw.why
 
 
 def test_what_was_erased_cannot_be_opened_and_is_no_flaw(tmp_path: Path) -> None:
@@ -302,7 +212,108 @@ def test_after_a_key_took_over(tmp_path: Path) -> None:
     assert verify_pack(pack, key=book.key.public).exit_code == 1
 
 
-# --- asking and doing it again
+def test_what_people_read_has_columns_of_its_own(pack: Path) -> None:
+    breaks = pl.read_parquet(next(pack.rglob("breaks.parquet")))
+    assert set(breaks["identity.id"]) == {"note-2", "note-4", "note-6", "note-8"}
+    assert set(pl.read_parquet(next(pack.rglob("batches.parquet")))["partition.tenant"]) == {"acme", "beta"}
+    run = json.loads(next(pack.rglob("run.json")).read_text())
+    assert run["ended"]["verdict"] == "fail"
+    assert canonical_json(run) + "\n" == next(pack.rglob("run.json")).read_text()
+
+
+def test_runs_that_do_not_count_are_told_apart(tmp_path: Path) -> None:
+    book = Ledger.open(tmp_path / "ledger.db", environment="production")
+    items = books.sent(4)
+    with pytest.raises(integrity.IntegrityError):
+        integrity.reconcile(books.promise(), str(tmp_path / "absent.csv"), items, ledger=book)
+    asked = {"since": None, "until": None, "as_of": None}
+    begun = book.begin(
+        Beginning("notes", books.promise(), spec_sha256="", versions={}, skips={}, reading={}, **asked)
+    ).run
+    integrity.reconcile(books.promise(), items, books.kept(items), ledger=replace(book, environment="test"))
+    pack = export(book, tmp_path / "pack")
+    found = verify_pack(pack)
+    assert found.exit_code == 0
+    assert [each["counts"] for each in found.told["runs"]] == [False, False, False]
+    assert len(found.told["deviations"]) == 2
+    assert f"run {begun} was begun and never ended" in found.told["deviations"]
+    assert told(pack, "test-result.dsse.json")["result"] == "WARNED"
+    text = (pack / "README.md").read_text()
+    assert "Runs of `test` are on record and do not count." in text
+    assert f"run {begun} was begun and never ended" in text
+    assert "Nobody declared how long the data is kept." in text
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "result"),
+    [
+        ([("pass", "pass")], "PASSED"),
+        ([("pass", "skipped")], "PASSED"),
+        ([("pending", "pending")], "WARNED"),
+        ([("unverified", "unverified")], "WARNED"),
+        ([("pass", "pass"), ("fail", "fail")], "FAILED"),
+        ([("pass", "pass"), None], "WARNED"),
+        ([], "WARNED"),
+    ],
+)
+def test_a_test_result_passes_only_where_every_run_did(verdicts: list[tuple[str, str] | None], result: str) -> None:
+    started = {"environment": "production", "pipeline": "p", "contract": {"name": "n", "version": 1, "sha256": "00"}}
+    runs = [
+        told_.Run(
+            str(n),
+            started,
+            each
+            and {"kind": "finished", "verdict": each[0], "assertions": {"completeness": "pass", "accuracy": each[1]}},
+        )
+        for n, each in enumerate(verdicts)
+    ]
+    assert told_.test_result(runs)["result"] == result
+    test = [told_.Run("0", started | {"environment": "test"}, runs[0].ended)] if runs else []
+    assert told_.test_result(test)["result"] == "WARNED"
+
+
+def test_a_period_is_of_runs_that_began_in_it(tmp_path: Path) -> None:
+    moment = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+    book = Ledger.open(tmp_path / "ledger.db", clock=books.ticking(moment))
+    for _ in range(3):
+        integrity.reconcile(books.promise(), books.sent(4), books.kept(books.sent(4)), ledger=book)
+    began = [
+        dt.datetime.fromisoformat(each["at"]) for each in map(json.loads, _bodies(book)) if each["kind"] == "started"
+    ]
+    pack = export(f"sqlite:///{tmp_path}/ledger.db", tmp_path / "pack", since=began[1], until=began[2])
+    (run,) = verify_pack(pack).told["runs"]
+    assert dt.datetime.fromisoformat(run["began"]) == began[1]
+    with pytest.raises(integrity.UsageError, match="no run of that period is on record"):
+        export(book, tmp_path / "none", until=moment)
+
+
+def _bodies(book: Ledger) -> list[str]:
+    with book.database.reading() as connection:
+        return list(connection.execute(sa.select(schema.leaves.c.body).order_by(schema.leaves.c.number)).scalars())
+
+
+def test_from_postgresql(postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTEGRITY_LEDGER_KEY", str(tmp_path / "ledger.key"))
+    url = sa.make_url(postgres.address).set(drivername="postgresql+psycopg")
+    name = f"packs_{os.getpid()}_{time.monotonic_ns()}"
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    try:
+        book = Ledger.open(url.set(database=name).render_as_string(hide_password=False))
+        items = books.sent(20)
+        for _ in range(2):
+            integrity.reconcile(books.promise(seal="merkle"), items, books.damaged(items), ledger=book, values=True)
+        assert erase(book, {"id": "note-2"}, basis="art. 17", by="dpo") == 2
+        pack = export(book, tmp_path / "pack.zip", seal_keys=tmp_path / "keys")
+        found = verify_pack(pack, key=book.key.public)
+        assert (found.exit_code, found.erased, len(found.told["runs"])) == (0, 2, 2)
+        assert len(included(pack, items.row(0, named=True), tmp_path / "keys")) == 4  # both sides, in both runs
+        run = found.told["runs"][0]["run"]
+        assert reperform(pack, items, books.damaged(items), run=run, key=tmp_path / "ledger.key").verdict == "same"
+    finally:
+        with engine.connect() as connection:
+            connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 def test_an_item_is_proven_to_have_been_in_its_batch(pack: Path) -> None:
@@ -319,37 +330,6 @@ def test_an_item_is_proven_to_have_been_in_its_batch(pack: Path) -> None:
     assert not replace(proofs[0], index=proofs[0].index + 1).holds
     with pytest.raises(integrity.UsageError, match="the item has no 'id'"):
         included(pack, {"tenant": "acme"}, keys)
-
-
-def test_doing_it_again_finds_the_same_or_says_what_is_not(book: Ledger, pack: Path, tmp_path: Path) -> None:
-    items = books.sent(20)
-    run = next(iter(_runs(book)))
-    key = tmp_path / "copy.key"
-    book.key.write(key)
-    same = reperform(pack, items, books.damaged(items), run=run, key=key)
-    assert (same.verdict, same.exit_code) == ("same", 0), same.headline()
-    assert same.compared == ("counts and verdicts", "breaks", "hash totals")
-    other = reperform(pack, items, books.kept(items), run=run)
-    assert (other.verdict, other.exit_code) == ("different", 1)
-    assert {each.what.split()[0] for each in other.differences if each.batch == "breaks"} == {
-        "lost",
-        "corrupt",
-        "late",
-        "duplicate",
-    }
-    altered = items.with_columns((pl.col("size") + 100).alias("size"))
-    hashes = reperform(pack, altered, books.damaged(altered), run=run, key=key)
-    assert {each.what for each in hashes.differences} == {"source_hash", "destination_hash"}
-    assert reperform(pack, altered, books.damaged(altered), run=run).verdict == "same"  # which is why the key helps
-    with pytest.raises(integrity.UsageError, match="several runs; name one"):
-        reperform(pack, items, items)
-
-
-def test_a_pseudonymised_run_can_be_done_again(book: Ledger, tmp_path: Path) -> None:
-    run, items = next(iter(_runs(book))), books.sent(20)
-    pack = export(book, tmp_path / "pack", run=run, pseudonymise=tmp_path / "key")
-    assert reperform(pack, items, books.damaged(items)).verdict == "same"
-    assert reperform(pack, items, items.with_columns(pl.col("sent_at").alias("kept_at"))).verdict == "different"
 
 
 def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
