@@ -41,7 +41,7 @@ from integrity.totals import ControlTotals
 from integrity.transit import MEMBERS
 from integrity.values import micros, moment
 
-__all__ = ["Plan", "acquainted", "check_always", "expanded", "explain", "fresh", "lag_of", "planned"]
+__all__ = ["Plan", "acquainted", "check_always", "expanded", "explain", "fresh", "lag_of", "planned", "queries_of"]
 
 
 @dataclass(frozen=True)
@@ -229,6 +229,16 @@ def check_always(mode: Pushdown, sides: Sequence[Reader | ControlTotals]) -> Non
         raise UsageError("there is no database to push anything down to", "leave pushdown out, or say never")
 
 
+def queries_of(side: Reader) -> Sequence[str]:
+    """Return what a side's database is asked, in its own words; nothing where it is no database."""
+    if side.pushed is not None:
+        return side.pushed.explain()
+    if hasattr(side.store, "explain"):
+        told: Sequence[str] = side.store.explain(side.asked, side.span(Slice()))
+        return told
+    return ()
+
+
 def explain(contract: str | os.PathLike[str] | Contract, source: Any, destination: Any, **arguments: Any) -> str:
     """Say how both sides would be read, with the SQL of databases, and read nothing but the types of columns.
 
@@ -258,10 +268,6 @@ def explain(contract: str | os.PathLike[str] | Contract, source: Any, destinatio
         if isinstance(side, ControlTotals):
             said.append(f"-- {role} ({side.location}): recorded earlier")
             continue
-        queries: Sequence[str] = ()
-        if side.pushed is not None:
-            queries = side.pushed.explain()
-        elif hasattr(side.store, "explain"):
-            queries = side.store.explain(side.asked, side.span(Slice()))
-        said.append("\n".join([f"-- {role} ({side.store.name}): {side.how}", *(f"{query};" for query in queries)]))
+        lines = [f"-- {role} ({side.store.name}): {side.how}", *(f"{query};" for query in queries_of(side))]
+        said.append("\n".join(lines))
     return "\n\n".join(said)

@@ -36,7 +36,7 @@ from integrity.items import Reader
 from integrity.joined import MERGED
 from integrity.outcomes import Outcomes
 from integrity.passes import measure as measure_side
-from integrity.plan import Plan, check_always, expanded, fresh, lag_of, planned
+from integrity.plan import Plan, check_always, expanded, fresh, lag_of, planned, queries_of
 from integrity.recording import beginning, on_record
 from integrity.remote import pushdown_of
 from integrity.result import Reached, Result, SideRead
@@ -358,9 +358,9 @@ def _recorded(
     zones: dict[str, str],
 ) -> SideRead:
     totals = compared.source if role == "source" else compared.destination
-    return SideRead(
-        totals.location, totals.read_at, mapped.get(role, {}), zones.get(role), isinstance(side, ControlTotals), how
-    )
+    recorded = isinstance(side, ControlTotals)
+    queries = () if isinstance(side, ControlTotals) else tuple(queries_of(side))
+    return SideRead(totals.location, totals.read_at, mapped.get(role, {}), zones.get(role), recorded, how, queries)
 
 
 def _notes(

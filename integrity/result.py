@@ -61,6 +61,7 @@ class SideRead:
         timezone: How its naive timestamps were read.
         recorded: Whether these were control totals recorded earlier, rather than items.
         how: Whether its rows were pulled or its database totalled them, and why.
+        queries: What its database was asked, in its own words.
     """
 
     location: str
@@ -69,6 +70,7 @@ class SideRead:
     timezone: str | None
     recorded: bool
     how: str = "pulled"
+    queries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -460,6 +462,7 @@ def _read(side: SideRead) -> dict[str, Any]:
         "timezone": side.timezone,
         "recorded": side.recorded,
         "read": side.how,
+        "queries": list(side.queries),
     }
 
 

@@ -80,6 +80,17 @@ def test_a_run_is_on_record_with_what_was_in_force_and_what_was_found(place: str
         assert standing(connection, "night", "production").is_empty()  # a test run never counts
 
 
+def test_the_query_of_each_side_is_on_record_and_no_password(place: str, tmp_path: Path) -> None:
+    books.sent(4).write_database("t", f"sqlite:///{tmp_path}/data.db", engine="sqlalchemy")
+    promise = integrity.Contract(name="q", version=1, identity=["tenant", "id"], content={"body": "text"})
+    integrity.reconcile(promise, f"sqlite:///{tmp_path}/data.db#t", books.sent(4), ledger=place)
+    found = run_of(place, runs(place)["run"][0])["found"]
+    (query,) = found["sides"]["source"]["queries"]
+    assert "SELECT" in query
+    assert "body" in query
+    assert found["sides"]["destination"]["queries"] == []
+
+
 def test_the_tables_are_what_the_migrations_make(place: str) -> None:
     book = Ledger.open(place)
     with book.database.reading() as connection:
@@ -210,17 +221,20 @@ def test_a_run_that_fails_is_on_record_as_failed(tmp_path: Path) -> None:
 # ----------------------------------------------------------------------------------------
 
 
-def test_what_was_found_is_not_lost_with_the_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("how", "why"), [("full", r"full.*make room"), ("read-only", r"readonly.*writable")])
+def test_what_was_found_is_not_lost_with_the_ledger(tmp_path: Path, how: str, why: str) -> None:
     url = f"sqlite:///{tmp_path}/ledger.db"
     book = Ledger.open(url)
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
 
-    def full(connection: Any, _record: Any) -> None:
-        connection.execute(f"PRAGMA max_page_count = {pages}")
+    pragma = f"max_page_count = {pages}" if how == "full" else "query_only = ON"
 
-    sa.event.listen(book.database.engine, "connect", full)
-    with pytest.raises(LedgerUnreachableError, match=r"full.*make room") as error:
+    def hindered(connection: Any, _record: Any) -> None:
+        connection.execute(f"PRAGMA {pragma}")
+
+    sa.event.listen(book.database.engine, "connect", hindered)
+    with pytest.raises(LedgerUnreachableError, match=why) as error:
         for _ in range(50):
             reconciled(book)
     assert error.value.result is not None
