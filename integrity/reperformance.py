@@ -113,7 +113,7 @@ def reperform(
 
     Args:
         pack: The folder or zip. It has to fit together; by whom it is signed is for ``verify_pack`` to tell.
-        source: The source as it is now.
+        source: The source as it is now; where control totals were given, the same again.
         destination: The destination as it is now.
         run: Which run of the pack, by its name or the beginning of it; it may be left out where there is one.
         key: The file of the ledger's key, by which hash totals can be compared, too.

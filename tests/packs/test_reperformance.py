@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 import integrity
+from integrity.jobs import Job
 from integrity.ledger import Ledger
 from integrity.ledger.keys import LedgerKey
 from integrity.ledger.listing import runs
@@ -116,6 +117,22 @@ def test_a_job_whose_batches_stood_unchanged(tmp_path: Path) -> None:
         reperform(pack, items, items, run=f"{first}x")
 
 
+def test_breaks_of_batches_that_stood_unchanged_are_no_new_ones(tmp_path: Path) -> None:
+    book = Ledger.open(tmp_path / "ledger.db")
+    (tmp_path / "notes.yaml").write_text(books.promise().to_yaml(), encoding="utf-8")
+    job = Job(*(f"{tmp_path}/{name}" for name in ("notes.yaml", "s.parquet", "d.parquet")),
+              ledger=f"sqlite:///{tmp_path}/ledger.db", lookback="1d")  # fmt: skip
+    for items in (ITEMS[:10], ITEMS):
+        items.write_parquet(tmp_path / "s.parquet")
+        books.damaged(items).write_parquet(tmp_path / "d.parquet")
+        job.run(as_of=books.START + 60 * books.MINUTE)
+    last = runs(tmp_path / "ledger.db", last=1)["run"][0]
+    pack = export(book, tmp_path / "pack", run=last)
+    again = reperform(pack, ITEMS, books.damaged(ITEMS))
+    assert again.result.break_count == 4
+    assert (again.verdict, again.batches) == ("same", 2), again.headline()
+
+
 def test_nothing_to_compare_is_unverified(tmp_path: Path) -> None:
     book = Ledger.open(tmp_path / "ledger.db")
     none = books.sent(0)
@@ -123,6 +140,15 @@ def test_nothing_to_compare_is_unverified(tmp_path: Path) -> None:
     pack = export(book, tmp_path / "pack")
     again = reperform(pack, none, books.kept(none))
     assert (again.verdict, again.exit_code, again.batches) == ("unverified", 3, 0)
+
+
+def test_totals_that_were_recorded_are_given_again(tmp_path: Path) -> None:
+    book = Ledger.open(tmp_path / "ledger.db")
+    totals = integrity.measure(books.promise(), ITEMS, side="source")
+    integrity.reconcile(books.promise(), totals, books.damaged(ITEMS), ledger=book)
+    pack = export(book, tmp_path / "pack")
+    assert reperform(pack, totals, books.damaged(ITEMS)).verdict == "same"
+    assert reperform(pack, ITEMS, books.damaged(ITEMS)).verdict == "different"  # items say which are lost
 
 
 def test_another_ledgers_key_is_refused(pack: Path, tmp_path: Path) -> None:
