@@ -37,7 +37,7 @@ def send(ledger: Ledger, target: str, *, party: str | None = None) -> Checkpoint
         ledger: Whose.
         target: A file, a folder (in which each checkpoint gets a file of its own), ``http://…`` or ``https://…`` (to
             which it is posted as text), or ``rfc3161+https://…``, a time stamping authority.
-        party: Who holds it then, as reports will say; the host, or the path, if left out.
+        party: Who holds it then, as reports will say; the host, or the file's name, if left out.
 
     Raises:
         LedgerError: it could not be sent. What was recorded before is.
@@ -54,7 +54,7 @@ def send(ledger: Ledger, target: str, *, party: str | None = None) -> Checkpoint
         holder = urlsplit(target).hostname
     else:
         _kept(Path(target), checkpoint)
-        holder = target
+        holder = f"whoever has the file {Path(target).name}"  # its path may say more than the log should
     body = {"size": checkpoint.size, "party": party or holder or target, "receipt": receipt}
     ledger.say("sent", body)
     return checkpoint
