@@ -133,6 +133,10 @@ def taken_up(
         bodies = _bodies(connection, earlier)
     known = dict(before.select("key", "facts").iter_rows())
     rows = evidence.batch_rows(result, recording.keying).rows
+    # Where the clock went back, a batch that was judged may be open once more: that says nothing new of it.
+    judged = set(before.filter(pl.col("verdict") != "pending")["key"])
+    again_open = rows.filter((pl.col("verdict") == "pending") & pl.col("key").is_in(list(judged)))
+    known |= dict(again_open.select("key", "facts").iter_rows())
     changes: pl.DataFrame | None = None
     remarks: tuple[str, ...] = ()
     try:
