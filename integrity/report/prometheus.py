@@ -7,6 +7,7 @@ found. An alert on a verdict, and one on a run that did not come, are all that a
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,15 +19,20 @@ from integrity.verdicts import Verdict
 
 __all__ = ["prometheus", "write_atomically"]
 
-_KINDS: Final = ("lost", "duplicate", "corrupt", "extra", "invalid", "late", "skewed", "unauthorized")
+_SIDES: Final = ("source", "destination")
+_BREAKS: Final = ("lost", "duplicate", "corrupt", "extra", "invalid", "late", "skewed", "unauthorized")
 _VERDICTS: Final = (Verdict.PASS, Verdict.FAIL, Verdict.UNVERIFIED, Verdict.PENDING)
 _Samples = Iterable[tuple[Mapping[str, str], float | int]]
 
 
 def prometheus(result: Result, *, pipeline: str) -> str:
-    """Return a result in Prometheus' text form.
+    """Return a result in Prometheus' text form. Every count of ``result.totals`` is in it once.
 
-    Percentiles of batches cannot be put together to those of a run, so only the greatest latency is told.
+    Percentiles of batches cannot be put together to those of a run, so of latencies only the greatest is told.
+
+    Args:
+        result: What was found.
+        pipeline: What sets this series apart from those of other pipelines.
 
     Example:
         >>> import integrity, polars as pl
@@ -40,6 +46,9 @@ def prometheus(result: Result, *, pipeline: str) -> str:
     longest = batches["latency_max"].max()
     counted = dict(batches.group_by("verdict").len().iter_rows())
     ends = max(side.read_at for side in result.sides.values()).timestamp()
+    totals = dict(result.totals)
+    read = {side: totals.pop(f"{side}_records") for side in _SIDES}
+    breaks = {kind: totals.pop(kind) for kind in _BREAKS}
     metrics: list[tuple[str, str, _Samples]] = [
         ("verdict", "Whether this was the verdict of the last run.", [
             (own | {"verdict": verdict.value}, int(result.verdict is verdict)) for verdict in _VERDICTS
@@ -49,21 +58,23 @@ def prometheus(result: Result, *, pipeline: str) -> str:
             for assertion, said in result.assertions.items()
             for verdict in (*_VERDICTS, Verdict.SKIPPED)
         ]),
-        ("items", "Items of the last run, by side.", [
-            (own | {"side": side}, result.totals[f"{side}_records"]) for side in ("source", "destination")
+        ("items", "Items of the last run, by side.", [(own | {"side": side}, n) for side, n in read.items()]),
+        ("items_by_kind", "Items of the last run that are no breaks, by what became of them.", [
+            (own | {"kind": kind}, count) for kind, count in totals.items()
         ]),
-        ("breaks", "Breaks, by kind.", [(own | {"kind": kind}, result.totals[kind]) for kind in _KINDS]),
-        ("batches", "Batches of the last run, by verdict.", [
-            (own | {"verdict": verdict.value}, counted.get(verdict.value, 0)) for verdict in _VERDICTS
+        ("breaks", "Breaks of the last run, by kind.", [(own | {"kind": kind}, n) for kind, n in breaks.items()]),
+        ("batches", "Batches of the last run, by verdict; one in which nothing was due has none.", [
+            (own | {"verdict": verdict.value}, counted.get(verdict.value, 0))
+            for verdict in (*_VERDICTS, Verdict.SKIPPED)
         ]),
         ("last_run_timestamp_seconds", "When the last run read its sides.", [(own, ends)]),
         ("as_of_timestamp_seconds", "The moment that decided which batches were closed.", [
             (own, result.as_of.timestamp())
         ]),
     ]  # fmt: skip
-    if longest is not None:
-        samples = [(own, longest.total_seconds())]  # type: ignore[union-attr]
-        metrics.append(("latency_max_seconds", "The greatest latency of an item in the last run.", samples))
+    if isinstance(longest, dt.timedelta):
+        samples = [(own | {"quantile": "1"}, longest.total_seconds())]
+        metrics.append(("latency_seconds", "The greatest latency of an item of the last run.", samples))
     return "".join(_metric(*metric) for metric in metrics)
 
 
@@ -76,20 +87,26 @@ def _metric(name: str, about: str, samples: _Samples) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    # A lone surrogate, as an argument that is no UTF-8 leaves it, is shown by its number.
+    shown = text.encode(errors="backslashreplace").decode()
+    return shown.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a file beside, and put it in place whole: nobody reads half of it.
 
+    Its name ends otherwise than the file's, so that a collector of ``*.prom`` passes over it. A lone surrogate is
+    written as JSON writes it.
+
     Raises:
         IntegrityError: it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.parent / f".{path.name}.{os.getpid()}.part"
     try:
-        beside.write_text(text, encoding="utf-8")
+        beside.write_bytes(text.encode(errors="backslashreplace"))
         beside.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
+    except (OSError, ValueError) as error:  # ValueError: a NUL in its name
+        with contextlib.suppress(OSError, ValueError):
             beside.unlink()
-        raise IntegrityError(f"cannot write {path}: {error.strerror}", "name a writable place") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise IntegrityError(f"cannot write {str(path)!r}: {why}", "name a writable place") from error
