@@ -2,8 +2,8 @@
 
 JUnit's XML, as Jenkins' schema has it: a suite for each promise, a case for each batch. A failed promise is a failure;
 what could not be verified is an error, never a success; what is pending or left out is skipped. Identities are private:
-of a break only its kind, its batch and its ``break_id`` are named. (That is a digest of the identity: it shows none, but
-confirms one to whoever can guess it.)
+of a break only its kind, its batch and its ``break_id`` are named: a digest of the identity, which shows none, but
+confirms one to whoever can guess it.
 """
 
 from __future__ import annotations
