@@ -68,7 +68,7 @@ def batch_frame(judged: pl.DataFrame, histogram: pl.DataFrame, contract: Contrac
 
 
 def total_counts(batches: pl.DataFrame) -> dict[str, int]:
-    """Sum the batches up, in DESIGN's names."""
+    """Sum the batches up, in the algebra's names."""
     named = batches.with_columns(pl.col("moved_out").alias("moved"))
     return {name: int(named[name].sum() or 0) for name in _TOTALS}
 

@@ -398,7 +398,7 @@ _BULK: dict[tuple[ColumnType, str], _Bulk] = {
 
 
 def declared(text: pl.Series, column: Column) -> pl.Series:
-    """What the contract declares for text, in DESIGN's order. Unreadable values pass through it, too, on both sides."""
+    """What the contract declares for text, in the encoding's order. Unreadable values pass through it, too."""
     if column.unicode == "NFC":
         text = text.str.normalize("NFC")
     if column.newline == "lf":

@@ -55,6 +55,7 @@ from integrity.promises import (
     Slug,
     Timeliness,
 )
+from integrity.shown import Card, Shown, Table
 from integrity.strict_yaml import Kind, read_text, read_yaml, write_yaml
 from integrity.suites import with_suites
 from integrity.transit import MEMBERS, Addition, FanOut, Rung
@@ -90,7 +91,7 @@ _START: Final = "start with name, version and identity, or from a built-in contr
 _KIND: Final = Kind("contract", "what is promised", ContractError)
 
 
-class Contract(Part):
+class Contract(Part, Shown):
     """What a pipeline promises.
 
     In Python it is built from keywords, with the parts as mappings or as the classes of this module. Whatever
@@ -287,6 +288,17 @@ class Contract(Part):
     def canonical(self) -> str:
         """The text of which :attr:`sha256` is the digest. :meth:`from_text` reads it, for JSON is YAML."""
         return json.dumps(self._form(), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+    def card(self) -> Card:
+        """Return what it shows of itself: whom it promises what."""
+        promised = ", ".join(assertion.value for assertion in self.assertions)
+        facts = [("about", self.about)] if self.about else []
+        facts += [("promises", promised), ("sha256", self.sha256)]
+        said = [
+            (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+            for name, value in self._form().items()
+        ]
+        return Card(f"contract {self.name} version {self.version}", facts, [Table("all that it says", ("", ""), said)])
 
     @property
     def assertions(self) -> tuple[Assertion, ...]:

@@ -6,8 +6,8 @@ off as corrupt, in order of fingerprint; what is still left of the source is los
 the destination a duplicate if the identity is anywhere in the source, else extra.
 
 A destination row that only mirrors something still pending (an open batch, an edit in flight) is set apart as
-*unsettled*: neither matched nor accused. It counts with the exclusions, so that the balance of DESIGN holds without a
-term of its own. So is a further copy that the contract allows.
+*unsettled*: neither matched nor accused. It counts with the exclusions, so that the balance holds without a term of its
+own. So is a further copy that the contract allows.
 
 Where the destination does not carry the event time, its rows take their batch from the source's row of the same
 identity; what has none there is untimed, and of the run in whose windows it was processed.

@@ -24,11 +24,15 @@ from integrity.columns import ColumnType
 from integrity.contracts import Contract
 from integrity.errors import ContractError, StoreError, UsageError
 from integrity.latency import FLAGS, bucket_of
+from integrity.shown import Card, Shown, Table
+from integrity.values import moment
 
 __all__ = ["BATCH", "COUNTS", "ControlTotals", "Tally", "add_frames", "scale_of", "subtract", "subtract_histograms"]
 
 #: The start of a row's window, microseconds since the epoch; null in the untimed batch.
 BATCH = "__batch"
+#: So many batches are shown.
+_SHOWN = 50
 #: Counted for each batch. ``unproven`` lack a declared digest; the last five are said of a destination's clock.
 COUNTS = ("records", "invalid", "unproven", "excluded", "superseded", "on_time", "late", "over", "skewed", "unmeasured")
 _HASHES = ("hash_0", "hash_1")
@@ -36,7 +40,7 @@ _LIMB = 18  # decimal digits of an amount that are summed together, exactly, in 
 
 
 @dataclass(frozen=True, eq=False)
-class ControlTotals:
+class ControlTotals(Shown):
     """The control totals of one side of a contract.
 
     They add (``a + b``) when they are of the same contract and side, and compare (``a == b``) by contract, encoding
@@ -89,6 +93,30 @@ class ControlTotals:
     bucketed: bool = False
 
     __hash__ = None  # type: ignore[assignment]
+
+    def card(self) -> Card:
+        """Return what it shows of itself: how much of what was read when, and its first batches."""
+        shown = self.frame.sort(BATCH, nulls_last=True).head(_SHOWN)
+        start = "bucket" if self.bucketed else "batch start (UTC)"
+        header = (*self.partition, start, "records", "hash total", *self.amounts)
+        rows = [
+            (
+                *(row[name] for name in self.partition),
+                row[BATCH] if self.bucketed or row[BATCH] is None else moment(row[BATCH]).replace(tzinfo=None),
+                f"{row['records']:,}",
+                f"sum128:{row['hash_0']:016x}{row['hash_1']:016x}",
+                *(row[f"amount.{name}"] for name in self.amounts),
+            )
+            for row in shown.to_dicts()
+        ]
+        first = f", the first {_SHOWN}" if self.frame.height > _SHOWN else ""
+        facts = [
+            ("read", f"{self.read_at.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"),
+            ("records", f"{self.records:,}"),
+            *((f"left out: {name}", f"{count:,}") for name, count in self.exclusions.items()),
+        ]
+        title = f"control totals of {self.contract} version {self.contract_version}, {self.side} {self.location}"
+        return Card(title, facts, [Table(f"{self.frame.height:,} batches{first}", header, rows)])
 
     @property
     def records(self) -> int:

@@ -1,6 +1,6 @@
 """How does one Python value read as its declared type?
 
-This is DESIGN's table of canonical values for a single value, in plain Python: what an auditor would do by hand, and
+This is the table of canonical values for a single value, in plain Python: what an auditor would do by hand, and
 what the vectorised reader in :mod:`integrity.canonical` falls back on for the rows that are not in the common form.
 The two agree by test. It knows nothing of columns, batches or stores.
 
@@ -171,7 +171,7 @@ def _float(value: object, column: Column, zone: str | None) -> str | None:
         return struct.pack(">d", math.nan if math.isnan(number) else number).hex()
     if not math.isfinite(number):
         return None
-    # "%.*f" rounds the exact binary value half to even (correctly rounded conversion), as DESIGN asks.
+    # "%.*f" rounds the exact binary value half to even (correctly rounded conversion), as the table asks.
     return _normal(f"{number:.{column.decimals or 0}f}".replace(".", ""))
 
 

@@ -22,6 +22,7 @@ from integrity.stores.base import Span
 from integrity.stores.columns import plain_batches
 from integrity.stores.formats import Format, arrow, parquet
 from integrity.stores.places import Place, place_of
+from integrity.stores.showing import ShownStore
 from integrity.stores.text_formats import csv, json_lines
 
 __all__ = ["FilesStore"]
@@ -39,7 +40,7 @@ _CODECS: dict[str, Literal["gzip", "zstd"]] = {".gz": "gzip", ".zst": "zstd"}
 _KINDS = f"{' '.join(_FORMATS)}, each also with {' or '.join(_CODECS)}"
 
 
-class FilesStore:
+class FilesStore(ShownStore):
     """The rows of one or more files.
 
     Args:

@@ -24,11 +24,12 @@ from integrity.errors import StoreError
 from integrity.stores.base import CHUNK_ROWS, Span, Store
 from integrity.stores.columns import check_columns, plain_batches, unique_columns
 from integrity.stores.objects import arrow_column
+from integrity.stores.showing import ShownStore
 
 __all__ = ["FrameStore", "frame_store"]
 
 
-class FrameStore(ABC):
+class FrameStore(ShownStore, ABC):
     """A table in memory. A subclass for each kind says how to name its columns and slice its rows."""
 
     def __init__(self, table: Any, name: str) -> None:

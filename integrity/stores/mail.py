@@ -19,6 +19,7 @@ from integrity.mail.journal import Journalled, unwrapped
 from integrity.mail.rungs import climb
 from integrity.stores.base import Span
 from integrity.stores.mailboxes import Mail, Mailboxes
+from integrity.stores.showing import ShownStore
 from integrity.transit import Addition
 
 __all__ = ["MailStore", "Options"]
@@ -79,7 +80,7 @@ class Options:
     delivered: str | None = None
 
 
-class MailStore:
+class MailStore(ShownStore):
     """Mails as rows.
 
     Args:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from integrity.stores.base import Span
 from integrity.stores.manifests.claims import Claim, Manifest
+from integrity.stores.showing import ShownStore
 from integrity.stores.tree_rows import COLUMNS, EXACT, Row, batch_of
 from integrity.stores.trees import Entry
 from integrity.trees.digests import DIGESTS
@@ -23,7 +24,7 @@ _ROWS: Final = 8_192
 _ALWAYS: Final = ("path", "raw_path", "name", "top", "kind", "defects")
 
 
-class ManifestStore:
+class ManifestStore(ShownStore):
     """What a manifest claims, as rows.
 
     Args:

@@ -20,6 +20,7 @@ from integrity.columns import Column, ColumnType
 from integrity.errors import PushdownError, StoreError, UsageError, did_you_mean
 from integrity.stores.base import Field, Pushed, Question, Span
 from integrity.stores.columns import check_columns
+from integrity.stores.showing import ShownStore
 from integrity.stores.sql_session import Database, Options, Session
 from integrity.stores.sql_spans import between
 from integrity.stores.sql_types import Kind, SqlType
@@ -46,7 +47,7 @@ def sql_store(url: str) -> SqlStore:
     return SqlStore(address, unquote(table), unquote(schema) or None)
 
 
-class SqlStore:
+class SqlStore(ShownStore):
     """A table, a view or a query, by a SQLAlchemy URL.
 
     Args:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from integrity.stores.base import Counterpart, DigestingStore, Span, Store
 from integrity.stores.left_out import LeftOut
+from integrity.stores.showing import ShownStore
 from integrity.stores.tree_rows import COLUMNS, EXACT, Row, batch_of
 from integrity.stores.trees import ChangedError, Entry, Octets, Tree, UnreadableError
 from integrity.stores.wanted import Wanted
@@ -44,8 +45,8 @@ class _Task(NamedTuple):
     known: Remembered | None = None
 
 
-@dataclass(frozen=True)
-class TreeStore:
+@dataclass(frozen=True, repr=False)
+class TreeStore(ShownStore):
     """Files as rows.
 
     Attributes:

@@ -1,0 +1,146 @@
+"""How does a value show itself to a person, in a notebook and in a terminal?
+
+Short first, and detail on demand: a title, what is known of it, and behind it tables that open. Whatever came from the
+data is one harmless line: it can neither become markup nor move the cursor.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+__all__ = ["Card", "Shown", "Table", "plain"]
+
+#: Format characters that only join what stands beside them, as in a family emoji; others could reverse a line.
+_JOINERS: Final = "\u200c\u200d"
+_CELL: Final = "text-align:left;vertical-align:top;padding:.1em .8em .1em 0"
+_WIDTH: Final = 200
+#: So many rows of a table stand in a terminal, where nothing can be folded away.
+_LINES: Final = 12
+
+
+def plain(value: object, width: int = 48) -> str:
+    """Return a value of the data as one harmless line.
+
+    Example:
+        >>> plain("a\\x1b[31m\\nb"), plain(None)
+        ('a␛[31m␊b', '∅')
+    """
+    if value is None:
+        return "∅"
+    text = "".join(
+        chr(0x2400 + ord(c))
+        if ord(c) < 0x20
+        else "�"
+        if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in _JOINERS
+        else c
+        for c in str(value)
+    )
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows that open on demand.
+
+    Attributes:
+        title: What they are, and of how many.
+        header: The names of the columns.
+        rows: The cells.
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a value shows of itself.
+
+    Attributes:
+        title: One sentence.
+        facts: What is known of it, by name.
+        tables: What may be looked at besides.
+
+    Example:
+        >>> Card("<two>", [("rows", 2)]).html().count("&lt;two&gt;")
+        1
+    """
+
+    title: str
+    facts: Sequence[tuple[str, object]] = ()
+    tables: Sequence[Table] = ()
+
+    def html(self) -> str:
+        """Return it for a notebook: no script, nothing from elsewhere."""
+        facts = "".join(
+            f'<tr><th scope="row" style="{_CELL}">{_text(name)}</th><td style="{_CELL}">{_text(value)}</td></tr>'
+            for name, value in self.facts
+        )
+        return (
+            f'<div class="integrity"><p><strong>{_text(self.title, 400)}</strong></p>'
+            f"{f'<table><tbody>{facts}</tbody></table>' if facts else ''}{''.join(map(_table, self.tables))}</div>"
+        )
+
+    def rich(self) -> RenderableType:
+        """Return it for a terminal."""
+        from rich.console import Group
+        from rich.table import Table as Grid
+        from rich.text import Text
+
+        def lines() -> Iterator[RenderableType]:
+            yield Text(plain(self.title, 400), style="bold")
+            facts = Grid.grid(padding=(0, 2))
+            for name, value in self.facts:
+                facts.add_row(Text(f"  {plain(name)}", style="dim"), Text(plain(value, _WIDTH)))
+            yield facts
+            for table in self.tables:
+                yield Text(f" {plain(table.title, 400)}", style="italic")
+                grid = Grid(box=None, padding=(0, 1), show_edge=False)
+                for name in table.header:
+                    grid.add_column(Text(plain(name)), overflow="fold")
+                for row in table.rows[:_LINES]:
+                    grid.add_row(*(Text(plain(cell, _WIDTH)) for cell in row))
+                yield grid
+                if len(table.rows) > _LINES:
+                    yield Text(f" … and {len(table.rows) - _LINES:,} more", style="dim")
+
+        return Group(*lines())
+
+
+class Shown:
+    """What shows itself by a card, wherever it is looked at."""
+
+    @abstractmethod
+    def card(self) -> Card:
+        """Return what it shows of itself."""
+
+    def _repr_html_(self) -> str:
+        return self.card().html()
+
+    def __rich__(self) -> RenderableType:
+        return self.card().rich()
+
+
+def _text(value: object, width: int = _WIDTH) -> str:
+    return escape(plain(value, width))
+
+
+def _table(table: Table) -> str:
+    if not table.rows:
+        return ""
+    head = "".join(f'<th scope="col" style="{_CELL}">{_text(name)}</th>' for name in table.header)
+    cells = ("".join(f'<td style="{_CELL}"><bdi>{_text(cell)}</bdi></td>' for cell in row) for row in table.rows)
+    rows = "".join(f"<tr>{row}</tr>" for row in cells)
+    return (
+        f"<details><summary>{_text(table.title, 400)}</summary>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></details>"
+    )
