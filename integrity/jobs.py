@@ -39,10 +39,12 @@ _FLAGS = ("rehash", "values", "approved")
 _LISTS = ("separate", "checkpoints")
 _DURATIONS = ("every", "lookback", "retry", "follow")
 #: What is written from a result, and where.
-_OUTPUTS = ("json", "junit", "openlineage", "prometheus")
+_OUTPUTS = ("json", "html", "junit", "openlineage", "prometheus")
 #: What :func:`integrity.reconcile` is not told of.
 _OWN = (
     *_OUTPUTS,
+    "lang",
+    "zone",
     *_DURATIONS,
     *_LISTS,
     "contract",
@@ -77,6 +79,9 @@ class Job:
         rehash: Whether remembered digests are computed anew.
         values: Whether differing values are shown.
         json: Where the result is written.
+        html: Where it is written as a report for people.
+        lang: In which language, ``en`` or ``ko``.
+        zone: In which time zone the report tells moments.
         junit: Where it is written as JUnit XML.
         openlineage: Where it is written as an OpenLineage event.
         prometheus: Where it is written for Prometheus.
@@ -109,6 +114,9 @@ class Job:
     rehash: bool = False
     values: bool = False
     json: str | None = None
+    html: str | None = None
+    lang: str = "en"
+    zone: str = "UTC"
     junit: str | None = None
     openlineage: str | None = None
     prometheus: str | None = None
@@ -146,16 +154,21 @@ class Job:
         needing = [key for key in ("approved", "separate", "checkpoints") if said.get(key)]
         if needing and "ledger" not in said:
             raise UsageError(f"{where}: {needing[0]} needs a ledger", "add it, as in ledger: sqlite:///ledger.db")
+        if "html" in said:
+            check_reader(said.get("lang", "en"), said.get("zone", "UTC"))
         return cls(**said)
 
     # --- running
 
-    def run(self, progress: Progress | None = None, *, as_of: dt.datetime | None = None) -> Result:
+    def run(
+        self, progress: Progress | None = None, *, as_of: dt.datetime | None = None, ledger: Ledger | None = None
+    ) -> Result:
         """Reconcile, put it on record where the job has a ledger, and write what the job wants written.
 
         Args:
             progress: Hears what a long run is doing.
             as_of: The moment of the run, in place of the one that the file says, and of now.
+            ledger: One that is open already, in place of the one that the file names: with another clock or operator.
 
         Raises:
             LedgerBusyError: the same pipeline is being run right now.
@@ -164,11 +177,11 @@ class Job:
         """
         asked = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _OWN}
         asked["as_of"] = as_of or self.as_of
-        if self.ledger is None:
+        if ledger is None and self.ledger is None:
             result = reconcile(self.contract, self.source, self.destination, **asked, progress=progress)
         else:
             try:
-                result = self._recorded(asked, progress)
+                result = self._recorded(asked, progress, ledger)
             except LedgerUnreachableError as error:
                 if error.result is not None:
                     self._write(error.result)
@@ -176,7 +189,7 @@ class Job:
         self._write(result)
         return result
 
-    def _recorded(self, asked: dict[str, Any], progress: Progress | None) -> Result:
+    def _recorded(self, asked: dict[str, Any], progress: Progress | None, open_: Ledger | None) -> Result:
         from integrity.following import continuation
         from integrity.ledger import Ledger
         from integrity.ledger.changing import check_duties
@@ -184,7 +197,7 @@ class Job:
         promise = contract_of(self.contract)
         pipeline = self.name or promise.name
         try:
-            book = Ledger.open(str(self.ledger), environment=self.environment)
+            book = open_ or Ledger.open(str(self.ledger), environment=self.environment)
         except LedgerUnreachableError as unreachable:
             asked["since"] = self._since_without_ledger(promise, asked)
             plan = planned(promise, self.source, self.destination, **asked)
@@ -260,6 +273,8 @@ class Job:
         pipeline = self.name or result.contract.name
         if self.json is not None:
             result.to_json(self.json)
+        if self.html is not None:
+            result.to_html(self.html, lang=self.lang, zone=self.zone)
         write_outputs(result, pipeline, junit=self.junit, openlineage=self.openlineage, prometheus=self.prometheus)
 
 
@@ -291,6 +306,17 @@ def write_outputs(
         from integrity.report.prometheus import prometheus as as_metrics
 
         _write_file(prometheus, as_metrics(result, pipeline=pipeline))
+
+
+def check_reader(lang: str, zone: str) -> None:
+    """Refuse a language or a time zone that there is not, before anything is read.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from integrity.report.reader import Reader
+
+    Reader.of(lang, zone)
 
 
 def _write_file(path: str | os.PathLike[str], text: str) -> None:

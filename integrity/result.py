@@ -8,7 +8,6 @@ does not know how.
 from __future__ import annotations
 
 import datetime as dt
-import html
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -23,6 +22,7 @@ from integrity.contracts import Assertion, Contract
 from integrity.errors import IntegrityError
 from integrity.examinations import Held
 from integrity.seals import Seals
+from integrity.shown import Card, Shown, Table
 from integrity.spool import Log
 from integrity.totals import BATCH, scale_of
 from integrity.verdicts import Verdict
@@ -35,6 +35,21 @@ __all__ = ["BREAKS_IN_JSON", "Reached", "ReconciliationError", "Result", "SideRe
 #: Up to so many breaks stand in the JSON; more go to a file beside it.
 BREAKS_IN_JSON = 10_000
 _UTC = pl.Datetime("us", "UTC")
+#: So many breaks of a kind, notes and batches a result shows of itself.
+_FEW, _BATCHES_SHOWN = 3, 20
+_BESIDES = ("invalid", "late", "skewed", "unauthorized", "moved", "excluded", "superseded")
+_COUNTED = (
+    "lost",
+    "duplicate",
+    "corrupt",
+    "extra",
+    "invalid",
+    "late",
+    "skewed",
+    "unauthorized",
+    "unverified",
+    "pending",
+)
 
 
 class ReconciliationError(IntegrityError):
@@ -89,14 +104,14 @@ class Reached:
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(Shown):
     """The result of a reconciliation.
 
     Attributes:
         contract: What was promised.
         verdict: The worst verdict of the closed batches.
         assertions: The verdict of each promise.
-        totals: Counts over all batches; see DESIGN for the names. They balance, for every batch.
+        totals: Counts over all batches; their names and why they balance, for every batch, are in docs/algebra.md.
         notes: What a reader must know besides: what was not checked and why, what looked odd.
         exclusions: What was left out, side and name to count and reason.
         ladder: The rungs of the contract's ladder, the strongest first, and how many matched pairs stand on each.
@@ -308,11 +323,7 @@ class Result:
         lines.append("  " + self.balance())
         if self.ladder:
             lines.append("  " + self.travelled())
-        kinds = {
-            k: self.totals[k]
-            for k in ("invalid", "late", "skewed", "unauthorized", "moved", "excluded", "superseded")
-            if self.totals[k]
-        }
+        kinds = {name: self.totals[name] for name in _BESIDES if self.totals[name]}
         if kinds:
             lines.append("  besides: " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()))
         lines += [f"  {each.verdict.value} {each.described()}" for each in self.expectations if each.remarkable]
@@ -344,26 +355,85 @@ class Result:
         others = [f"{self.totals[kind]:,} {kind}" for kind in ("corrupt", "unverified") if self.totals[kind]]
         return ", ".join(rungs + others) or "no pair to compare"
 
-    def _repr_html_(self) -> str:
-        """A short table for notebooks: verdicts in words, everything escaped."""
-        rows = "".join(
-            f"<tr><th scope='row' style='text-align:left'>{a.value}</th><td>{v.value}</td></tr>"
-            for a, v in self.assertions.items()
-        )
-        counts = "".join(
-            f"<tr><th scope='row' style='text-align:left'>{name}</th><td style='text-align:right'>{count:,}</td></tr>"
-            for name, count in self.totals.items()
-            if count
-        )
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
-        return (
-            f"<div><p><strong>{html.escape(self.headline())}</strong></p><p>{html.escape(self.balance())}</p>"
-            f"<p>{html.escape(self.travelled() if self.ladder else '')}</p>"
-            f"<table>{rows}</table><table>{counts}</table><ul>{notes}</ul></div>"
-        )
+    def card(self) -> Card:
+        """Return what it shows of itself: verdicts in words first, then where to look."""
+        totals, number = self.totals, "{:,}".format
+        besides = [f"{number(totals[name])} {name}" for name in _BESIDES if totals[name]]
+        facts: list[tuple[str, object]] = [(each.value, verdict.value) for each, verdict in self.assertions.items()]
+        facts += [(f"{each.value} skipped", why) for each, why in self.skips.items()]
+        facts.append(("balance", self.balance()))
+        facts += [("compared", self.travelled())] if self.ladder else []
+        facts += [("besides", ", ".join(besides))] if besides else []
+        facts += [("note", note) for note in self.notes[:_FEW]]
+        return Card(self.headline(), facts, [self._failing_shown(), self._breaks_shown()])
+
+    def _failing_shown(self) -> Table:
+        failing = self.failing()
+        counted = [name for name in _COUNTED if failing[name].sum()]
+        header = (*self.contract.partition, "batch start (UTC)", "verdict", "source", "destination", *counted)
+        rows = [
+            (
+                *(row[name] for name in self.contract.partition),
+                "untimed" if row["batch_start"] is None else f"{row['batch_start']:%Y-%m-%d %H:%M:%S}",
+                row["verdict"],
+                *(
+                    "?" if row[n] is None else f"{row[n]:,}"
+                    for n in ("source_records", "destination_records", *counted)
+                ),
+            )
+            for row in failing.head(_BATCHES_SHOWN).to_dicts()
+        ]
+        first = f", the first {len(rows)}" if failing.height > len(rows) else ""
+        return Table(f"{failing.height:,} batches that did not pass{first}", header, rows)
+
+    def _breaks_shown(self) -> Table:
+        few = self.few_breaks(_FEW).to_dicts()
+        rows = [
+            (
+                row["kind"],
+                *(row[name] for name in self.contract.identity),
+                "; ".join(
+                    text for text in (row["differing"] and f"differs in {row['differing']}", row["reason"]) if text
+                ),
+            )
+            for row in few
+        ]
+        first = ", a few of each kind" if self.break_count > len(rows) else ""
+        return Table(f"{self.break_count:,} breaks{first}", ("kind", *self.contract.identity, "what"), rows)
 
     # --- files
     # -----------------------------------------------------------------------------------------------------------
+
+    def to_html(self, path: str | Path | None = None, *, lang: str = "en", zone: str = "UTC") -> str:
+        """Return the result as a report for people: one page of HTML, and write it if a path is given.
+
+        It opens offline, runs no script and asks nobody for anything; it prints, and reads on a telephone. Of the
+        breaks it shows the first of each kind, and says how many there are.
+
+        Args:
+            path: Where to write it.
+            lang: ``en`` or ``ko``. What was recorded in words stays as it was recorded.
+            zone: The time zone in which moments are told; the page names it.
+
+        Raises:
+            UsageError: there is no such language or time zone.
+            IntegrityError: the file cannot be written.
+
+        Example:
+            >>> import integrity, polars as pl
+            >>> notes = integrity.Contract(name="notes", version=1, identity=["id"])
+            >>> sent = pl.DataFrame({"id": ["<b>1</b>", "2"]})
+            >>> page = integrity.reconcile(notes, sent, sent[1:]).to_html()
+            >>> "&lt;b&gt;1&lt;/b&gt;" in page, "<b>1</b>" in page
+            (True, False)
+        """
+        from integrity.report.facts import facts_of
+        from integrity.report.html import page
+
+        text = page(facts_of(self), language=lang, zone=zone)
+        if path is not None:
+            _write(Path(path), text)
+        return text
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Return the result as JSON text (schema ``integrity.result/1``), and write it if a path is given.
@@ -384,12 +454,10 @@ class Result:
                     for frame in self._frames():
                         _jsonable(frame).write_ndjson(lines)
             text = json.dumps(self._document(beside), ensure_ascii=False, indent=1)
-            if target is not None:
-                target.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
-            raise IntegrityError(
-                f"cannot write {error.filename or target}: {error.strerror}", "name a writable place"
-            ) from error
+            raise _unwritable(error, target) from error
+        if target is not None:
+            _write(target, text + "\n")
         return text
 
     def _document(self, beside: Path | None) -> dict[str, Any]:
@@ -452,6 +520,18 @@ class Result:
             "recorded": self.recorded,
             "notes": list(self.notes),
         }
+
+
+def _write(path: Path, text: str) -> None:
+    """Write text; half of a character, which UTF-8 cannot hold, is written as JSON escapes it."""
+    try:
+        path.write_bytes(text.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise _unwritable(error, path) from error
+
+
+def _unwritable(error: OSError, path: Path | None) -> IntegrityError:
+    return IntegrityError(f"cannot write {error.filename or path}: {error.strerror}", "name a writable place")
 
 
 def _read(side: SideRead) -> dict[str, Any]:

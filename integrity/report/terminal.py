@@ -6,7 +6,6 @@ that came from the data can move the cursor or be taken for markup.
 
 from __future__ import annotations
 
-import unicodedata
 from types import TracebackType
 from typing import Self
 
@@ -16,36 +15,15 @@ from rich.table import Table
 from rich.text import Text
 
 from integrity.result import Result
+from integrity.shown import plain
 
-__all__ = ["RowProgress", "plain", "show"]
+__all__ = ["RowProgress", "show"]
 
 #: So many letters of an identity are shown.
 _WIDTH = 28
 _COLOURS = {"pass": "green", "fail": "bold red", "unverified": "yellow", "pending": "cyan", "skipped": "dim"}
 _SHOWN = 12
-#: Format characters that only join what stands beside them, as in a family emoji; others could reverse a line.
-_JOINERS = "\u200c\u200d"
 _OF_A_KIND = 3
-
-
-def plain(value: object, width: int = 48) -> str:
-    """Return a value of the data as one harmless line.
-
-    Example:
-        >>> plain("a\\x1b[31m\\nb"), plain(None)
-        ('a␛[31m␊b', '∅')
-    """
-    if value is None:
-        return "∅"
-    text = "".join(
-        chr(0x2400 + ord(c))
-        if ord(c) < 0x20
-        else "�"
-        if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in _JOINERS
-        else c
-        for c in str(value)
-    )
-    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def verdict_text(verdict: str | None) -> Text:
@@ -70,6 +48,9 @@ def show(result: Result, console: Console) -> None:
         for k in ("matched", "corrupt", "unverified", "duplicate", "extra")
         if arrived[k] or k == "matched"
     ]
+    beyond = sum(arrived[k] for k in ("matched", "corrupt", "unverified", "duplicate", "extra"))
+    beyond -= arrived["destination_records"]
+    parts[-1] += f" - {beyond:,} outside since and until" if beyond > 0 else ""
     shifted = "" if not arrived["moved"] else f" ({arrived['moved']:,} of them in another batch)"
     console.print(
         Text(f"  destination {arrived['destination_records']:,} = {' + '.join(parts)}{shifted}"), soft_wrap=True
