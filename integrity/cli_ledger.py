@@ -9,14 +9,26 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from integrity.errors import LedgerError, UsageError
 
-__all__ = ["ledger_group", "reperform_command", "status_command", "verify_command"]
+__all__ = [
+    "LEDGER",
+    "ledger_group",
+    "named_ledger",
+    "opened_ledger",
+    "reperform_command",
+    "screen",
+    "short",
+    "status_command",
+    "table_of",
+    "verify_command",
+]
 
-_out = Console()
-_LEDGER = click.option(
+#: By which option each verb is told where the ledger is.
+LEDGER = click.option(
     "--ledger", "url", envvar="INTEGRITY_LEDGER", metavar="URL", help="sqlite:///ledger.db, postgresql://…, or a path."
 )
 
@@ -26,33 +38,38 @@ def ledger_group() -> None:
     """What was found on any day, provably unchanged since. --ledger URL, or INTEGRITY_LEDGER."""
 
 
-def _named(url: str | None) -> str:
+def named_ledger(url: str | None) -> str:
+    """Return the URL of a ledger that was named.
+
+    Raises:
+        UsageError: none was.
+    """
     if not url:
         raise UsageError("no ledger is named", "give --ledger URL, or set INTEGRITY_LEDGER")
     return url
 
 
-def _opened(url: str | None, environment: str | None = None) -> Any:
+def opened_ledger(url: str | None, environment: str | None = None) -> Any:
     """Open a ledger that is there, to write to it."""
     from integrity.ledger import Ledger
     from integrity.ledger.database import Database
 
-    named = _named(url)
-    if not Database.at(named).is_there:
+    named = named_ledger(url)
+    if Database.at(named).layout is None:  # one of an older layout is brought up to date when it is opened
         raise LedgerError(f"there is no ledger at {Database.at(named).location}", "integrity ledger init makes one")
     return Ledger.open(named, environment=environment)
 
 
 @ledger_group.command()
-@_LEDGER
+@LEDGER
 @click.option("--origin", metavar="NAME", help="Its name, as checkpoints show it; such as acme.example/integrity.")
 def init(url: str | None, origin: str | None) -> int:
     """Begin a ledger, with its tables and its key."""
     from integrity.ledger import Ledger
     from integrity.ledger.database import Database
 
-    named = _named(url)
-    if Database.at(named).is_there:
+    named = named_ledger(url)
+    if Database.at(named).layout is not None:
         raise LedgerError(f"there is a ledger at {Database.at(named).location} already", "name another place")
     book = Ledger.open(named, origin=origin)
     click.echo(f"began {book.location}\nkey    {book.key.public}\nGive this key to whoever is to verify it.")
@@ -60,34 +77,51 @@ def init(url: str | None, origin: str | None) -> int:
 
 
 @ledger_group.command()
-@_LEDGER
+@LEDGER
+def upgrade(url: str | None) -> int:
+    """Bring a ledger of an older version up to date: tables are added, and what is recorded stays as it is."""
+    from integrity.ledger.database import Database
+    from integrity.ledger.schema import LAYOUT
+
+    database = Database.at(named_ledger(url))
+    before = database.layout
+    if before is None:
+        raise LedgerError(f"there is no ledger at {database.location}", "integrity ledger init makes one")
+    if before != LAYOUT:
+        database.upgrade()
+    click.echo(f"{database.location} has layout {LAYOUT}" + (f", it was {before}" if before != LAYOUT else " already"))
+    return 0
+
+
+@ledger_group.command()
+@LEDGER
 @click.option("--pipeline", metavar="NAME", help="Of one pipeline.")
 @click.option("--last", default=20, show_default=True, help="How many.")
 def runs(url: str | None, pipeline: str | None, last: int) -> int:
     """The runs on record, the latest first."""
     from integrity.ledger.listing import runs as listed
 
-    table = _table("run", "pipeline", "environment", "began (UTC)", "it", "verdict", "breaks")
-    for row in listed(_named(url), pipeline=pipeline, last=last).iter_rows(named=True):
-        told = (row["run"], row["pipeline"], row["environment"], _short(row["at"]), row["how"] or "never ended")
+    table = table_of("run", "pipeline", "environment", "began (UTC)", "it", "verdict", "breaks")
+    for row in listed(named_ledger(url), pipeline=pipeline, last=last).iter_rows(named=True):
+        told = (row["run"], row["pipeline"], row["environment"], short(row["at"]), row["how"] or "never ended")
         table.add_row(*told, row["verdict"] or "", f"{row['breaks']:,}")
-    _out.print(table)
+    screen().print(table)
     return 0
 
 
 @ledger_group.command()
 @click.argument("run")
-@_LEDGER
+@LEDGER
 def show(run: str, url: str | None) -> int:
     """One run, by its name or the beginning of it: what was in force, what was found."""
     from integrity.ledger.listing import run_of
 
-    click.echo(json.dumps(run_of(_named(url), run), ensure_ascii=False, indent=1))
+    click.echo(json.dumps(run_of(named_ledger(url), run), ensure_ascii=False, indent=1))
     return 0
 
 
 @ledger_group.command()
-@_LEDGER
+@LEDGER
 @click.option("--pipeline", metavar="NAME", help="Of one pipeline.")
 @click.option(
     "--state",
@@ -96,32 +130,45 @@ def show(run: str, url: str | None) -> int:
     show_default=True,
     help="What became of them.",
 )
+@click.option(
+    "--case",
+    type=click.Choice(["open", "proposed", "disposed", "awaiting-run", "reopened", "open-again", "closed"]),
+    help="What is to be done about them; all if left out.",
+)
 @click.option("--identities", is_flag=True, help="Show whose they are. They may be private.")
 @click.option("--last", default=50, show_default=True, help="How many.")
-def breaks(url: str | None, pipeline: str | None, state: str, identities: bool, last: int) -> int:
-    """The breaks on record and what became of them, the oldest first."""
+def breaks(url: str | None, pipeline: str | None, state: str, case: str | None, identities: bool, last: int) -> int:
+    """The breaks on record, what became of them and what was decided, the oldest first."""
+    from integrity.ledger.cases import ageing
     from integrity.ledger.listing import breaks as listed
 
-    frame = listed(_named(url), pipeline=pipeline, state=None if state == "all" else state)
-    table = _table(
-        "pipeline", "kind", "batch (UTC)", "first found", "state", "since run", *(["identity"] if identities else [])
-    )
+    frame = listed(named_ledger(url), pipeline=pipeline)
+    undecided = ageing(frame) if frame.width else {}
+    frame = frame if state == "all" or not frame.width else frame.filter(state=state)
+    frame = frame if case is None or not frame.width else frame.filter(case=case)
+    names = ["break", "pipeline", "kind", "batch (UTC)", "first found", "days", "state", "case", "disposition", "by"]
+    table = table_of(*names, *(["identity"] if identities else []))
     for row in frame.head(last).iter_rows(named=True):
-        told = [
-            row["pipeline"],
-            row["kind"],
-            _short(row["batch_start"]) or "untimed",
-            _short(row["first_at"]),
-            row["state"],
-        ]
-        table.add_row(*told, row["state_run"], *([row["identity"] or "erased"] if identities else []))
-    _out.print(table)
-    _out.print(f"{frame.height:,} breaks" + (f", the first {last:,} shown" if frame.height > last else ""))
+        batch, found = short(row["batch_start"]) or "untimed", short(row["first_at"])
+        by = " and ".join(escape(name) for name in (row["by"], row["confirmed_by"]) if name)
+        told = [row["id"], row["pipeline"], row["kind"], batch, found, f"{row['age']:.1f}", row["state"]]
+        table.add_row(
+            *told,
+            row["case"],
+            row["disposition"] or "",
+            by,
+            *([escape(row["identity"] or "erased")] if identities else []),
+        )
+    screen().print(table)
+    screen().print(f"{frame.height:,} breaks" + (f", the first {last:,} shown" if frame.height > last else ""))
+    ages = ", ".join(f"{count:,} {name}" for name, count in undecided.items())
+    if any(undecided.values()):
+        screen().print(f"nothing is decided about {sum(undecided.values()):,} open breaks: {ages}", soft_wrap=True)
     return 0
 
 
 @ledger_group.command()
-@_LEDGER
+@LEDGER
 @click.option(
     "--checkpoint", "held", multiple=True, type=click.Path(path_type=Path), help="One that is held elsewhere."
 )
@@ -132,7 +179,7 @@ def verify(url: str | None, held: tuple[Path, ...], key: str | None, every: bool
     from integrity.ledger import verify as verified
     from integrity.ledger.keys import PublicKey
 
-    found = verified(_named(url), held=_texts(held), key=None if key is None else PublicKey.from_text(key))
+    found = verified(named_ledger(url), held=_texts(held), key=None if key is None else PublicKey.from_text(key))
     click.echo(found.headline())
     for finding in found.findings[1:] if every else ():
         click.echo(f"  {finding}")
@@ -143,20 +190,20 @@ def verify(url: str | None, held: tuple[Path, ...], key: str | None, every: bool
 
 @ledger_group.command()
 @click.argument("target")
-@_LEDGER
+@LEDGER
 @click.option("--party", metavar="NAME", help="Who holds it then, as reports will say.")
 def send(target: str, url: str | None, party: str | None) -> int:
     """Send the checkpoint to TARGET: a file, a folder, https://…, or rfc3161+https://… (a time stamp)."""
     from integrity.ledger.anchors import send as sent
 
-    checkpoint = sent(_opened(url), target, party=party)
+    checkpoint = sent(opened_ledger(url), target, party=party)
     click.echo(f"checkpoint {checkpoint.size:,} is with {party or target}")
     return 0
 
 
 @ledger_group.command()
 @click.argument("contract")
-@_LEDGER
+@LEDGER
 @click.option("--approver", required=True, metavar="PERSON", help="Who approves it.")
 @click.option("--ticket", required=True, metavar="REFERENCE", help="Where that was discussed.")
 @click.option("--author", metavar="PERSON", help="Who wrote it.")
@@ -177,13 +224,13 @@ def approve(
         except ValueError:
             raise UsageError(f"--from {effective!r} is no time", "write it as in 2026-03-01T00:00:00Z") from None
     promise = find(contract)
-    leaf = approved(_opened(url), promise, approver=approver, ticket=ticket, author=author, effective_from=moment)
+    leaf = approved(opened_ledger(url), promise, approver=approver, ticket=ticket, author=author, effective_from=moment)
     click.echo(f"{promise.name} version {promise.version} (sha256 {promise.sha256}) is approved, in leaf {leaf}")
     return 0
 
 
 @ledger_group.command()
-@_LEDGER
+@LEDGER
 @click.option("--period", metavar="PERIOD", help="2026, 2026-11, 2026-11-23; all if left out.")
 def changes(url: str | None, period: str | None) -> int:
     """What changed in contracts, mappings and software, and what was approved."""
@@ -191,15 +238,15 @@ def changes(url: str | None, period: str | None) -> int:
     from integrity.ledger.status import period_of
 
     first, last = (None, None) if period is None else period_of(period, dt.datetime.now(dt.UTC))
-    table = _table("when (UTC)", "pipeline", "what", "before", "after")
-    for each in listed(_named(url), first, last):
-        table.add_row(_short(each.at), each.pipeline or "", each.what, each.before or "", each.after)
-    _out.print(table)
+    table = table_of("when (UTC)", "pipeline", "what", "before", "after")
+    for each in listed(named_ledger(url), first, last):
+        table.add_row(short(each.at), each.pipeline or "", each.what, each.before or "", each.after)
+    screen().print(table)
     return 0
 
 
 @ledger_group.command()
-@_LEDGER
+@LEDGER
 @click.option("--where", multiple=True, required=True, metavar="COLUMN=VALUE", help="Of which items; all must hold.")
 @click.option("--basis", required=True, metavar="TEXT", help="On what basis: a request, a law.")
 @click.option("--by", required=True, metavar="PERSON", help="Who decided it.")
@@ -213,13 +260,13 @@ def erase(url: str | None, where: tuple[str, ...], basis: str, by: str) -> int:
         if not (column and equals):
             raise UsageError(f"--where {text!r} is not COLUMN=VALUE", "write for example --where member_id=kim")
         named[column] = value
-    count = erased(_opened(url), named, basis=basis, by=by)
+    count = erased(opened_ledger(url), named, basis=basis, by=by)
     click.echo(f"erased {count:,} private texts" if count else "nothing private of such items is on record")
     return 0
 
 
 @ledger_group.command()
-@_LEDGER
+@LEDGER
 @click.option("--keep", required=True, metavar="DURATION", help="How long private texts are kept, such as 400d.")
 @click.option("--basis", required=True, metavar="TEXT", help="The retention policy.")
 @click.option("--by", required=True, metavar="PERSON", help="Who decided it.")
@@ -232,26 +279,26 @@ def expire(url: str | None, keep: str, basis: str, by: str) -> int:
         age = dt.timedelta(microseconds=parse_duration(keep))
     except (ValueError, OverflowError) as error:
         raise UsageError(f"--keep: {error}") from None
-    count = expired(_opened(url), age, basis=basis, by=by)
+    count = expired(opened_ledger(url), age, basis=basis, by=by)
     click.echo(f"erased {count:,} private texts")
     return 0
 
 
 @ledger_group.command(name="rotate-key")
 @click.argument("new_key", type=click.Path(dir_okay=False, path_type=Path))
-@_LEDGER
+@LEDGER
 def rotate_key(new_key: Path, url: str | None) -> int:
     """Let a new key, which is made in the file NEW_KEY, take over."""
     from integrity.ledger.rotating import rotate
 
-    book = rotate(_opened(url), new_key)
+    book = rotate(opened_ledger(url), new_key)
     click.echo(f"from now on {book.key.public} signs; set INTEGRITY_LEDGER_KEY to {new_key}")
     return 0
 
 
 @ledger_group.command()
 @click.argument("target", type=click.Path(path_type=Path))
-@_LEDGER
+@LEDGER
 @click.option("--run", metavar="RUN", help="One run, by its name or the beginning of it.")
 @click.option("--period", metavar="PERIOD", help="All runs that began in 2026, 2026-11, 2026-11-23 or TIME/TIME.")
 @click.option(
@@ -275,7 +322,7 @@ def export(
     from integrity.packs import export as exported
 
     first, last = (None, None) if period is None else period_of(period, dt.datetime.now(dt.UTC))
-    book = _opened(url)
+    book = opened_ledger(url)
     path = exported(
         book,
         target,
@@ -335,7 +382,7 @@ def reperform_command(
 
 
 @click.command(name="status")
-@_LEDGER
+@LEDGER
 @click.option("--period", metavar="PERIOD", help="2026, 2026-11, 2026-11-23, or TIME/TIME; today if left out.")
 @click.option("--pipeline", metavar="NAME", help="Of one pipeline.")
 @click.option("--json", "as_json_", is_flag=True, help="For other tools.")
@@ -343,25 +390,27 @@ def status_command(url: str | None, period: str | None, pipeline: str | None, as
     """What is open, judged, missed, late or unverified, in one screen."""
     from integrity.ledger.status import WINDOWS, as_json, status
 
-    found = status(_named(url), period=period, pipeline=pipeline)
+    found = status(named_ledger(url), period=period, pipeline=pipeline)
     if as_json_:
         click.echo(as_json(found))
         return found.exit_code
     first, last = (moment.strftime("%Y-%m-%d %H:%M") for moment in (found.since, found.until))
-    _out.print(f"{first} to {last} {found.since.tzname()}, as of {found.now.strftime('%Y-%m-%d %H:%M:%S')} UTC")
-    table = _table("pipeline", "due", "judged", *WINDOWS, "revised", "breaks", "runs", "missed runs", "watermark")
+    screen().print(f"{first} to {last} {found.since.tzname()}, as of {found.now.strftime('%Y-%m-%d %H:%M:%S')} UTC")
+    table = table_of(
+        "pipeline", "due", "judged", *WINDOWS, "revised", "breaks", "undecided", "runs", "missed runs", "watermark"
+    )
     for each in found.pipelines:
         told = " ".join(f"{count:,} {state}" for state, count in sorted(each.breaks.items())) or "none"
         ended = " ".join(f"{count:,} {how}" for how, count in each.runs.items()) or "none"
         counts = [f"{each.windows.get(kind, 0):,}" for kind in WINDOWS]
-        mark = _short(each.watermark)
+        mark = short(each.watermark)
         numbers = (f"{each.due:,}", f"{each.judged:,}", *counts, f"{each.revised:,}")
-        table.add_row(each.pipeline, *numbers, told, ended, f"{each.missed_runs:,}", mark)
+        table.add_row(each.pipeline, *numbers, told, f"{each.undecided:,}", ended, f"{each.missed_runs:,}", mark)
     if found.pipelines:
-        _out.print(_upright(table))
+        screen().print(_upright(table))
     else:
-        _out.print("no run is on record")
-    _out.print(str(found.claim), highlight=False, soft_wrap=True)
+        screen().print("no run is on record")
+    screen().print(str(found.claim), highlight=False, soft_wrap=True)
     return found.exit_code
 
 
@@ -376,21 +425,27 @@ def _texts(paths: tuple[Path, ...]) -> list[str]:
     return texts
 
 
-def _table(*names: str) -> Table:
+def screen() -> Console:
+    """Return the terminal, as wide as it is by now."""
+    return Console()
+
+
+def table_of(*names: str) -> Table:
+    """Return a table with these columns."""
     table = Table(box=None, padding=(0, 1), header_style="bold")
     for name in names:
-        table.add_column(name, overflow="fold", no_wrap=name in ("run", "since run"))
+        table.add_column(name, overflow="fold", no_wrap=name in ("run", "break"))
     return table
 
 
-def _short(moment: str | None) -> str:
+def short(moment: str | None) -> str:
     """A moment to the second, as a person reads it; all of them are UTC."""
     return "" if moment is None else moment[:19].replace("T", " ")
 
 
 def _upright(table: Table) -> Table:
     """Turn a table of few rows and many columns, so that it fits a screen: a column a pipeline."""
-    turned = _table("", *(str(cell) for cell in table.columns[0].cells))
+    turned = table_of("", *(str(cell) for cell in table.columns[0].cells))
     for column in table.columns[1:]:
         turned.add_row(str(column.header), *(str(cell) for cell in column.cells))
     return turned

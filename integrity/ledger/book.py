@@ -14,7 +14,7 @@ import re
 import secrets
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -137,7 +137,7 @@ class Ledger:
         origin: str | None = None,
         clock: Clock = utc_now,
     ) -> Self:
-        """Open a ledger, and begin one where there is none.
+        """Open a ledger, and begin one where there is none. One of an older layout is brought up to date.
 
         Args:
             url: ``sqlite:///ledger.db``, ``postgresql://…``, or the path of a file.
@@ -159,9 +159,12 @@ class Ledger:
         if origin is not None and not _ORIGIN.fullmatch(origin):
             raise UsageError(f"{origin!r} cannot name a ledger", "write for example acme.example/integrity")
         where = _key_file(key, database)
-        if database.is_there and _known_keys(database):
+        layout = database.layout
+        if (layout in schema.OLDER or database.is_there) and _known_keys(database):
             held = LedgerKey.read(where)
             _check_key(held, database, where)
+            if layout != schema.LAYOUT:
+                database.upgrade()
         else:
             held = _begun(database, where, origin, clock)
         return cls(database, held, chosen, operator or os.environ.get(_OPERATOR) or _user(), clock)
@@ -296,7 +299,7 @@ class Recording:
         left_out = set(unchanged["key"])
         closed_until = evidence.closed_until(result)
         since = None if result.since is None else iso(result.since)
-        found = result.described()
+        found = result.described() | {"ladder": [asdict(rung) for rung in result.ladder]}
         ending, commitment = evidence.private(self.run, "run", 1, found)
         with ledger.database.writing() as connection:
             roots = {"batches": _rows(connection, schema.batches, [kept])}
@@ -393,7 +396,7 @@ def _key_file(key: str | os.PathLike[str] | None, database: Database) -> Path:
 
 
 def _begun(database: Database, where: Path, origin: str | None, clock: Clock) -> LedgerKey:
-    database.create()
+    database.upgrade()
     with database.writing() as connection:
         database.take_turn(connection)
         if _keys(connection):  # somebody else has just begun it

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,10 +24,22 @@ from integrity.ledger.log import iso
 if TYPE_CHECKING:
     from integrity.ledger.book import Ledger
 
-__all__ = ["DUTIES", "Approval", "Change", "approval_of", "approve", "changes", "check_duties", "refuse_changed"]
+__all__ = [
+    "DUTIES",
+    "Approval",
+    "Change",
+    "approval_of",
+    "approve",
+    "changes",
+    "changes_told",
+    "check_duties",
+    "refuse_changed",
+    "same_person",
+]
 
 #: Who may be required to be different persons.
 DUTIES: Final = ("author", "approver", "runner")
+_TOLD: Final = ("started", "approved", "ruled", "rotated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +77,8 @@ class Change:
         at: When.
         leaf: Which leaf says so.
         pipeline: Which pipeline's runs, or ``None`` of an approval.
-        what: ``contract``, ``spec`` (mappings, time zones, skips), ``software``, ``approval``, ``key``.
+        what: ``contract``, ``spec`` (mappings, time zones, skips), ``software``, ``approval``, ``ruling`` (which
+            dispositions somebody else has to confirm), ``key``.
         before: What it was; ``None`` where there was nothing.
         after: What it is.
     """
@@ -129,7 +142,7 @@ def approve(
     """
     if not approver.strip() or not ticket.strip():
         raise UsageError("an approval names who approves and a ticket", "give both")
-    if author is not None and _same(author, approver):
+    if author is not None and same_person(author, approver):
         raise UsageError(f"{approver} cannot approve what they wrote themselves", "let somebody else approve it")
     moment = effective_from or ledger.clock()
     if moment.tzinfo is None:
@@ -189,7 +202,7 @@ def check_duties(ledger: Ledger, contract: Contract, separate: Sequence[str], at
                 f"nobody knows the {duty} of contract {contract.name!r}", f"approve it again, with its {duty}"
             )
         for other in separate[:place]:
-            if _same(person, persons[other] or ""):
+            if same_person(person, persons[other] or ""):
                 raise LedgerError(
                     f"{duty} and {other} of contract {contract.name!r} are the same person, {person}",
                     "let somebody else take one of the duties",
@@ -197,7 +210,7 @@ def check_duties(ledger: Ledger, contract: Contract, separate: Sequence[str], at
     return approval
 
 
-def _same(one: str, other: str) -> bool:
+def same_person(one: str, other: str) -> bool:
     return one.strip().casefold() == other.strip().casefold()
 
 
@@ -228,26 +241,37 @@ def changes(
         until: First moment no longer asked for.
     """
     table = schema.leaves
-    kinds = ["started", "approved", "rotated"]
-    query = (
-        sa.select(table.c.number, table.c.kind, table.c.body).where(table.c.kind.in_(kinds)).order_by(table.c.number)
-    )
-    last: dict[str, dict[str, Any]] = {}
-    found: list[Change] = []
+    query = sa.select(table.c.number, table.c.body).where(table.c.kind.in_(_TOLD)).order_by(table.c.number)
     with Database.at(url).reading() as connection:
-        for number, kind, text in connection.execute(query):
-            body = json.loads(text)
-            if kind == "started":
-                if body["environment"] == "production":
-                    found += _between(last.get(body["pipeline"]), body, number)
-                    last[body["pipeline"]] = body
-            elif kind == "approved":
-                who = f"{_contract(body)} by {body['approver']}, {body['ticket']}, from {body['effective_from']}"
-                found.append(Change(body["at"], number, None, "approval", None, who))
-            else:
-                found.append(Change(body["at"], number, None, "key", body["before"], body["key"]))
+        found = changes_told((number, json.loads(text)) for number, text in connection.execute(query))
     first, end = (None if moment is None else iso(moment) for moment in (since, until))
     return [each for each in found if (first is None or each.at >= first) and (end is None or each.at < end)]
+
+
+def changes_told(leaves: Iterable[tuple[int, dict[str, Any]]]) -> list[Change]:
+    """Return what leaves tell of changes, as :func:`changes` does.
+
+    Args:
+        leaves: The number and the body of each, in their order. Those of other kinds are passed over.
+    """
+    last: dict[str, dict[str, Any]] = {}
+    found: list[Change] = []
+    ruled = "none"
+    for number, body in leaves:
+        if body["kind"] == "started":
+            if body["environment"] == "production":
+                found += _between(last.get(body["pipeline"]), body, number)
+                last[body["pipeline"]] = body
+        elif body["kind"] == "approved":
+            who = f"{_contract(body)} by {body['approver']}, {body['ticket']}, from {body['effective_from']}"
+            found.append(Change(body["at"], number, None, "approval", None, who))
+        elif body["kind"] == "ruled":
+            before, ruled = ruled, ", ".join(body["confirmed"]) or "none"
+            said = f"{ruled} to be confirmed by somebody else; by {body['by']}: {body['reason']}"
+            found.append(Change(body["at"], number, None, "ruling", before, said))
+        elif body["kind"] == "rotated":
+            found.append(Change(body["at"], number, None, "key", body["before"], body["key"]))
+    return found
 
 
 def _contract(body: dict[str, Any]) -> str:

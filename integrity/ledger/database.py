@@ -18,9 +18,9 @@ from filelock import FileLock, Timeout
 from sqlalchemy.engine import URL
 
 from integrity.errors import LedgerBusyError, LedgerError, LedgerUnreachableError, MissingExtraError, UsageError
-from integrity.ledger.schema import LAYOUT
+from integrity.ledger.schema import LAYOUT, OLDER
 
-__all__ = ["Database"]
+__all__ = ["Database", "there"]
 
 _PATIENCE = 60.0  # seconds that a writer waits for its turn
 _WRITING = "integrity_writing"
@@ -74,34 +74,48 @@ class Database:
         return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
     @property
+    def layout(self) -> str | None:
+        """The layout of the ledger in it; ``None`` where there is none.
+
+        Raises:
+            LedgerError: the database cannot be reached.
+        """
+        if self.file is not None and not self.file.exists():
+            return None
+        with self.spoken("open"), self.engine.connect() as connection:
+            if not sa.inspect(connection).has_table("leaves"):
+                return None
+            return str(connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar())
+
+    @property
     def is_there(self) -> bool:
-        """Whether there is a ledger in it.
+        """Whether there is a ledger in it, in the layout of this version.
 
         Raises:
             LedgerError: the database cannot be reached, or its layout is another version's.
         """
-        if self.file is not None and not self.file.exists():
-            return False
-        with self.spoken("open"), self.engine.connect() as connection:
-            if not sa.inspect(connection).has_table("leaves"):
-                return False
-            layout = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-        if layout != LAYOUT:
+        layout = self.layout
+        if layout is not None and layout != LAYOUT:
             raise LedgerError(
                 f"the ledger {self.location} has layout {layout}, this version reads {LAYOUT}",
-                "use the version of processing-integrity that wrote it, or upgrade this one",
+                "integrity ledger upgrade brings it up to date; nothing of it is changed by that"
+                if layout in OLDER
+                else "use the version of processing-integrity that wrote it, or upgrade this one",
             )
-        return True
+        return layout is not None
 
-    def create(self) -> None:
-        """Make the tables and what protects them, if nobody has yet.
+    def upgrade(self) -> None:
+        """Make the tables and what protects them, as far as nobody has yet: an older layout is brought up to date.
 
         Raises:
-            LedgerError: the database cannot be reached or written.
+            LedgerError: the database cannot be reached or written, or its layout is of a later version.
         """
         from alembic import command
         from alembic.config import Config
 
+        if self.layout not in (None, *OLDER):
+            assert self.is_there  # which speaks up where it is not of this version
+            return
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.set_main_option("path_separator", "os")
@@ -214,8 +228,21 @@ class Database:
             ) from error
 
 
+def there(url: str | os.PathLike[str]) -> Database:
+    """Return the database of a ledger that is there.
+
+    Raises:
+        LedgerError: there is none.
+    """
+    database = Database.at(url)
+    if not database.is_there:
+        raise LedgerError(f"there is no ledger at {database.location}", "integrity ledger init makes one")
+    return database
+
+
 def _advice(said: str) -> str:
     advice = {
+        "refuses this disposition": "integrity ledger trace shows what is on record of the break",
         "append-only": "nothing that is recorded is changed; record what is true now",
         "readonly": "make the file and its folder writable",
         "unable to open": "name a file in a folder that is there",

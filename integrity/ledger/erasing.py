@@ -31,6 +31,8 @@ _Place = tuple[str, str, int]
 def erase(ledger: Ledger, where: Mapping[str, str], *, basis: str, by: str) -> int:
     """Erase everything private of items whose columns have these values: breaks, and batches of a partition.
 
+    Why a person disposed of such a break goes along; that they did, and how, stays on record.
+
     Args:
         ledger: From which.
         where: Values of identity columns, or of columns whose differing values were shown, as breaks show them.
@@ -52,11 +54,14 @@ def erase(ledger: Ledger, where: Mapping[str, str], *, basis: str, by: str) -> i
     with ledger.database.reading() as connection:
         rows = connection.execution_options(yield_per=_CHUNK).execute(query)
         found = [(row.run, row.scope, row.number) for row in rows if _speaks_of(json.loads(row.body), where)]
+        found += _reasons(connection, {(run, number) for run, scope, number in found if scope == "break"})
     return _erased(ledger, found, {"why": "erasure", "basis": basis, "by": by})
 
 
 def expire(ledger: Ledger, older_than: dt.timedelta, *, basis: str, by: str) -> int:
     """Erase everything private of runs that began longer ago than it is to be kept.
+
+    Why a person disposed of a break goes with the last run that showed it.
 
     Args:
         ledger: From which.
@@ -75,6 +80,14 @@ def expire(ledger: Ledger, older_than: dt.timedelta, *, basis: str, by: str) -> 
     with ledger.database.reading() as connection:
         found = [tuple(row) for row in connection.execute(query.where(runs.c.at < limit))]
     return _erased(ledger, found, {"why": "retention", "basis": basis, "by": by, "before": limit})
+
+
+def _reasons(connection: sa.Connection, breaks: set[tuple[str, int]]) -> list[_Place]:
+    """Why persons decided as they did about some breaks."""
+    secrets, of = schema.secrets, schema.dispositions
+    query = sa.select(secrets.c.run, secrets.c.scope, secrets.c.number, of.c.run, of.c.number)
+    query = query.join(of, sa.and_(of.c.leaf == secrets.c.number, secrets.c.scope == "disposition"))
+    return list({(run, scope, leaf) for run, scope, leaf, *row in connection.execute(query) if tuple(row) in breaks})
 
 
 def _named(basis: str, by: str) -> None:

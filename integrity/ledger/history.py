@@ -16,10 +16,23 @@ import sqlalchemy as sa
 from integrity.ledger import schema
 from integrity.ledger.rows import frame_of
 
-__all__ = ["JUDGED", "LastRun", "breaks_of", "last_run", "pipelines", "standing", "unfinished"]
+__all__ = [
+    "JUDGED",
+    "LastRun",
+    "became_of",
+    "breaks_of",
+    "last_run",
+    "pipelines",
+    "rows_of",
+    "shown_of",
+    "standing",
+    "standing_breaks",
+    "unfinished",
+]
 
 #: Verdicts by which a batch has been judged; ``pending`` is none, ``unverified`` is tried again for a while.
 JUDGED: Final = ("pass", "fail", "skipped")
+_SHOWN: Final = ("run", "number", "kind", "batch", "batch_start", "event_time")
 _STANDING: Final = ("run", "key", "facts", "batch_start", "batch_end", "verdict")
 
 
@@ -127,6 +140,65 @@ def standing(
     )
 
 
+def shown_of(connection: sa.Connection, pipeline: str, environment: str) -> pl.DataFrame:
+    """Return every row in which a run showed a break, in the order in which the runs ended.
+
+    Returns:
+        ``run``, ``number``, ``kind``, ``batch``, ``batch_start``, ``event_time``; ``subject``: the keyed name of the
+        break, the same in all its rows (where that was erased, the row itself, unless a disposition lists it with
+        others); ``leaf`` and ``at``: when the run ended.
+    """
+    rows, secrets, endings = schema.breaks, schema.secrets, schema.endings
+    own = sa.and_(secrets.c.run == rows.c.run, secrets.c.number == rows.c.number, secrets.c.scope == "break")
+    query = (
+        sa.select(*(rows.c[name] for name in _SHOWN), secrets.c.subject, endings.c.leaf, endings.c.at)
+        .join(endings, endings.c.run == rows.c.run)
+        .outerjoin(secrets, own)
+        .where(rows.c.run.in_(_finished(pipeline, environment)))
+        .order_by(endings.c.leaf, rows.c.number)
+    )
+    types = dict.fromkeys((*_SHOWN, "subject", "leaf", "at"), pl.String) | {"number": pl.Int64, "leaf": pl.Int64}
+    shown = pl.DataFrame([tuple(row) for row in connection.execute(query)], schema=types, orient="row")
+    if shown["subject"].has_nulls():
+        shown = shown.with_columns(_linked(connection, shown))
+    return shown
+
+
+def _linked(connection: sa.Connection, shown: pl.DataFrame) -> pl.Series:
+    """The names of breaks, also where they were erased: rows that a disposition lists together are one break's."""
+    names = {(run, number): subject for run, number, subject in shown.select("run", "number", "subject").iter_rows()}
+    of = schema.dispositions.c
+    listed: dict[int, list[tuple[str, int]]] = {}
+    for leaf, run, number in connection.execute(sa.select(of.leaf, of.run, of.number).order_by(of.leaf)):
+        if (run, number) in names:
+            listed.setdefault(leaf, []).append((run, number))
+    found = {place: subject or f"{place[0]} {place[1]}" for place, subject in names.items()}
+    for places in listed.values():
+        kept = next((names[place] for place in places if names[place] is not None), None)
+        same = kept or found[places[-1]]
+        others = {found[place] for place in places if names[place] is None} - {same}
+        if others:
+            found = {place: same if subject in others else subject for place, subject in found.items()}
+    places_ = shown.select("run", "number").iter_rows()
+    return pl.Series("subject", [found[run, number] for run, number in places_], dtype=pl.String)
+
+
+def became_of(connection: sa.Connection, pipeline: str, environment: str, shown: pl.DataFrame) -> pl.DataFrame:
+    """Return what runs found of breaks that earlier ones showed, in the order in which they ended.
+
+    Returns:
+        ``subject``, ``state``, ``state_run``, and when that run ended: ``said`` (its leaf) and ``said_at``.
+    """
+    changes, endings = schema.changes, schema.endings
+    said = sa.select(changes, endings.c.leaf, endings.c.at).join(endings, endings.c.run == changes.c.run)
+    said = said.where(changes.c.run.in_(_finished(pipeline, environment))).order_by(endings.c.leaf)
+    told = [(row.of_run, row.of_number, row.state, row.run, row.leaf, row.at) for row in connection.execute(said)]
+    texts = dict.fromkeys(("run", "number", "state", "state_run", "said", "said_at"), pl.String)
+    became = pl.DataFrame(told, schema=texts | {"number": pl.Int64, "said": pl.Int64}, orient="row")
+    joined = became.join(shown.select("run", "number", "subject"), on=["run", "number"], how="inner")
+    return joined.sort("said", maintain_order=True).drop("run", "number")
+
+
 def breaks_of(connection: sa.Connection, pipeline: str, environment: str) -> pl.DataFrame:
     """Return every break of a pipeline, a row a break, however many runs showed it.
 
@@ -135,29 +207,15 @@ def breaks_of(connection: sa.Connection, pipeline: str, environment: str) -> pl.
         first found; ``run`` and ``number``: its latest row; ``kind``, ``batch``, ``batch_start``, ``event_time``;
         ``state``: ``open``, ``healed``, ``withdrawn`` or ``cleared``; ``state_run``: which run said so last.
     """
-    rows, secrets, changes, endings = schema.breaks, schema.secrets, schema.changes, schema.endings
-    own = sa.and_(secrets.c.run == rows.c.run, secrets.c.number == rows.c.number, secrets.c.scope == "break")
-    names = ("run", "number", "kind", "batch", "batch_start", "event_time")
-    query = (
-        sa.select(*(rows.c[name] for name in names), secrets.c.subject, endings.c.leaf, endings.c.at)
-        .join(endings, endings.c.run == rows.c.run)
-        .outerjoin(secrets, own)
-        .where(rows.c.run.in_(_finished(pipeline, environment)))
-        .order_by(endings.c.leaf, rows.c.number)
-    )
-    types = dict.fromkeys((*names, "subject", "leaf", "at"), pl.String) | {"number": pl.Int64, "leaf": pl.Int64}
-    shown = pl.DataFrame([tuple(row) for row in connection.execute(query)], schema=types, orient="row")
-    alone = pl.format("{} {}", "run", "number")
-    shown = shown.with_columns(pl.coalesce("subject", alone).alias("subject"))
-    said = sa.select(changes, endings.c.leaf).join(endings, endings.c.run == changes.c.run)
-    said = said.where(changes.c.run.in_(_finished(pipeline, environment))).order_by(endings.c.leaf)
-    told = [(row.of_run, row.of_number, row.state, row.run, row.leaf) for row in connection.execute(said)]
-    kinds = {"run": pl.String, "number": pl.Int64, "state": pl.String, "state_run": pl.String, "said": pl.Int64}
-    became = pl.DataFrame(told, schema=kinds, orient="row")
-    became = became.join(shown.select("run", "number", "subject"), on=["run", "number"], how="inner")
+    shown = shown_of(connection, pipeline, environment)
+    return standing_breaks(shown, became_of(connection, pipeline, environment, shown))
+
+
+def standing_breaks(shown: pl.DataFrame, became: pl.DataFrame) -> pl.DataFrame:
+    """Return what :func:`breaks_of` does, of what :func:`shown_of` and :func:`became_of` found."""
     last = became.group_by("subject", maintain_order=True).agg(pl.col("state", "state_run", "said").last())
     each = shown.group_by("subject", maintain_order=True).agg(
-        pl.col("run").first().alias("first_run"), pl.col("at").first().alias("first_at"), pl.col(*names, "leaf").last()
+        pl.col("run").first().alias("first_run"), pl.col("at").first().alias("first_at"), pl.col(*_SHOWN, "leaf").last()
     )
     joined = each.join(last, on="subject", how="left", maintain_order="left")
     again = pl.col("said").is_null() | (pl.col("leaf") > pl.col("said"))

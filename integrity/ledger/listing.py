@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 from typing import Any
@@ -9,24 +10,13 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from integrity.errors import LedgerError, UsageError, did_you_mean
+from integrity.errors import UsageError, did_you_mean
 from integrity.ledger import schema
-from integrity.ledger.database import Database
-from integrity.ledger.history import breaks_of, pipelines
+from integrity.ledger.cases import cases_of
+from integrity.ledger.database import there
+from integrity.ledger.history import pipelines
 
 __all__ = ["breaks", "run_of", "runs", "there"]
-
-
-def there(url: str | os.PathLike[str]) -> Database:
-    """Return the database of a ledger that is there.
-
-    Raises:
-        LedgerError: there is none.
-    """
-    database = Database.at(url)
-    if not database.is_there:
-        raise LedgerError(f"there is no ledger at {database.location}", "integrity ledger init makes one")
-    return database
 
 
 def runs(url: str | os.PathLike[str], *, pipeline: str | None = None, last: int = 20) -> pl.DataFrame:
@@ -112,21 +102,33 @@ def breaks(
     *,
     pipeline: str | None = None,
     state: str | None = None,
+    case: str | None = None,
     environment: str = "production",
+    now: dt.datetime | None = None,
 ) -> pl.DataFrame:
     """Return the breaks on record, the oldest first, a row a break however many runs showed it.
 
+    Args:
+        url: Of the ledger.
+        pipeline: Of one pipeline.
+        state: Of one state: ``open``, ``healed``, ``withdrawn``, ``cleared``.
+        case: Of one case: see :class:`integrity.ledger.trails.Case`.
+        environment: Of which runs.
+        now: Until when what is not decided has aged; this moment if left out.
+
     Returns:
         ``pipeline``, ``identity`` (JSON; null where it was erased), and what
-        :func:`integrity.ledger.history.breaks_of` tells.
+        :func:`integrity.ledger.cases.cases_of` tells.
     """
+    moment = now or dt.datetime.now(dt.UTC)
     database = there(url)
     frames = []
     with database.reading() as connection:
         _check_pipeline(connection, pipeline)
         for name in pipelines(connection) if pipeline is None else [pipeline]:
-            found = breaks_of(connection, name, environment)
+            found = cases_of(connection, name, environment, moment)
             found = found if state is None else found.filter(pl.col("state") == state)
+            found = found if case is None else found.filter(pl.col("case") == case)
             identities = _identities(connection, found)
             frames.append(found.with_columns(pl.lit(name).alias("pipeline"), identities))
     return pl.concat(frames).sort("first_at", maintain_order=True) if frames else pl.DataFrame()

@@ -18,12 +18,15 @@ from integrity.ledger import schema
 from integrity.ledger.checkpoints import Checkpoint
 from integrity.ledger.claims import Sent
 from integrity.ledger.keys import PublicKey
+from integrity.ledger.trails import Step, step_of
 from integrity.merkle import Frontier, leaf_hash
 
 __all__ = ["Leaves", "bodies", "read_log", "rotation_text"]
 
 _ENDS: Final = ("finished", "failed", "abandoned")
 _CHUNK: Final = 5_000
+#: So many leaves in a row are named one by one where they are gone; a number behind more than these was made up.
+_FAR: Final = 100_000
 
 
 @dataclass
@@ -39,6 +42,7 @@ class Leaves:
         rows: Of each run that finished: its leaf, counts and roots of its rows, and its totals.
         contracts: The digest of each contract to the leaf that first names it.
         erased: Of each leaf that erases: how many, and the root over their list.
+        steps: Of each leaf of casework: what it says.
         sent: The checkpoints that were sent out.
         findings: What does not fit: leaf, table, row, what, why.
     """
@@ -51,6 +55,7 @@ class Leaves:
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     contracts: dict[str, int] = field(default_factory=dict)
     erased: dict[int, dict[str, Any]] = field(default_factory=dict)
+    steps: dict[int, Step] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
     findings: list[tuple[int, str, str, str, str]] = field(default_factory=list)
     quiet: list[int] = field(default_factory=list)
@@ -91,6 +96,9 @@ def read_log(connection: sa.Connection, sizes: Collection[int] = ()) -> Leaves:
     query = sa.select(table.c.number, table.c.kind, table.c.body, table.c.hash).order_by(table.c.number)
     log.roots[0] = frontier.root
     for number, kind, body, hashed in connection.execution_options(yield_per=_CHUNK).execute(query):
+        if number - frontier.size > _FAR:
+            log.found(frontier.size, "leaves", f"leaf {number}", "inserted", "nothing leads up to so high a number")
+            continue
         while frontier.size < number:  # leaves that are not there: what follows stands on the next checkpoint
             log.found(frontier.size, "leaves", f"leaf {frontier.size}", "removed", "the numbers of leaves have no gaps")
             note, before, frontier = _skip(notes, note, frontier)
@@ -254,10 +262,12 @@ def _told(log: Leaves, number: int, leaf: dict[str, Any]) -> None:
             log.contracts.setdefault(leaf["contract"]["sha256"], number)
         elif kind == "erased":
             log.erased[number] = {"count": leaf["count"], "root": leaf["root"]}
+        elif kind == "disposition":
+            log.steps[number] = step_of(number, leaf)
         elif kind == "sent":
             log.sent.append(Sent(leaf["size"], leaf["party"], leaf["at"]))
             log.quiet.append(number)
-    except (KeyError, TypeError, LedgerError):
+    except (KeyError, TypeError, ValueError, IndexError, LedgerError):
         log.found(number, "leaves", f"leaf {number}", "changed", f"it does not say what a leaf of kind {kind} says")
 
 

@@ -8,14 +8,18 @@ in ``secrets`` alone; elsewhere there is only its commitment, a SHA-256 over a s
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import sqlalchemy as sa
+
+from integrity.ledger.four_eyes import rules
 
 __all__ = [
     "COUNTS",
     "EVIDENCE",
     "LAYOUT",
+    "OLDER",
     "PROTECTED",
     "VERDICTS",
     "batches",
@@ -23,19 +27,25 @@ __all__ = [
     "changes",
     "checkpoints",
     "contracts",
+    "dispositions",
     "endings",
     "erasures",
+    "functions",
     "leaves",
     "metadata",
     "protecting",
     "protections",
+    "ruled",
+    "ruling",
     "runs",
     "seals",
     "secrets",
 ]
 
 #: The layout that this version writes: the last migration's name.
-LAYOUT: Final = "0001"
+LAYOUT: Final = "0002"
+#: Layouts that are brought up to date by whoever opens the ledger to write.
+OLDER: Final = ("0001",)
 
 #: What is counted of each batch.
 COUNTS: Final = (
@@ -168,24 +178,41 @@ erasures = sa.Table(
     "erasures", metadata, _text("run", key=True), _text("scope", key=True), _number("number", key=True), _number("leaf")
 )
 
+#: The steps of casework, a row for each row of a break that a leaf of kind ``disposition`` lists.
+dispositions = sa.Table(
+    "dispositions",
+    metadata,
+    _number("leaf", key=True),
+    _text("run", key=True),
+    _number("number", key=True),
+    _text("step"),
+    _text("disposition"),
+    _text("by"),
+    sa.Index("dispositions_by_break", "run", "number"),
+)
+
 #: The tables whose rows a run's last leaf commits to, by root.
 EVIDENCE: Final = (batches, breaks, changes, seals)
 #: What the database itself keeps from being changed or deleted; of ``secrets`` only what was erased on record may go.
-PROTECTED: Final = (leaves, checkpoints, contracts, runs, endings, *EVIDENCE, secrets, erasures)
+PROTECTED: Final = (leaves, checkpoints, contracts, runs, endings, *EVIDENCE, secrets, erasures, dispositions)
 
 _ERASED = "SELECT 1 FROM erasures e WHERE e.run = OLD.run AND e.scope = OLD.scope AND e.number = OLD.number"
 
 
-def protections(dialect: str) -> list[tuple[str, str]]:
+def functions(dialect: str) -> list[str]:
+    """Return the SQL of what :func:`protections` calls."""
+    return [_FUNCTION] if dialect == "postgresql" else []
+
+
+def protections(dialect: str, tables: Iterable[sa.Table] = PROTECTED) -> list[tuple[str, str]]:
     """Return what makes a database refuse to change what is recorded: names of triggers, and the SQL that makes each.
 
     Args:
         dialect: ``sqlite`` or ``postgresql``.
+        tables: Of which tables.
     """
     made: list[tuple[str, str]] = []
-    if dialect == "postgresql":
-        made.append(("", _FUNCTION))
-    for table in PROTECTED:
+    for table in tables:
         for verb in ("update", "delete"):
             name = f"{table.name}_{verb}_refused"
             spared = table is secrets and verb == "delete"
@@ -219,12 +246,40 @@ def protections(dialect: str) -> list[tuple[str, str]]:
     return made
 
 
+def ruling(dialect: str) -> list[str]:
+    """Return the SQL of the triggers that refuse a step of casework: see :mod:`integrity.ledger.four_eyes`."""
+    if dialect != "postgresql":
+        return list(ruled(dialect).values())
+    made = []
+    for name, does in ruled(dialect).items():
+        made.append(f"CREATE FUNCTION integrity_{name}() RETURNS trigger LANGUAGE plpgsql AS $$ {does} $$")
+        made.append(
+            f"CREATE TRIGGER {name} BEFORE INSERT ON dispositions FOR EACH ROW EXECUTE FUNCTION integrity_{name}()"
+        )
+    return made
+
+
+def ruled(dialect: str) -> dict[str, str]:
+    """Return what each of these triggers has to do, by its name, as :func:`protecting` does."""
+    made = {}
+    for rule, (condition, said) in rules(dialect).items():
+        name, said = f"dispositions_{rule}_refused", f"the ledger refuses this disposition: {said}"
+        if dialect == "postgresql":
+            made[name] = f"BEGIN IF {condition} THEN RAISE EXCEPTION '{said}'; END IF; RETURN NEW; END"
+        else:
+            made[name] = (
+                f"CREATE TRIGGER {name} BEFORE INSERT ON dispositions WHEN {condition} "
+                f"BEGIN SELECT RAISE(ABORT, '{said}'); END"
+            )
+    return made
+
+
 def protecting(dialect: str) -> dict[str, str]:
     """Return what each trigger has to do, by its name: its own SQL, or of PostgreSQL that of its function."""
-    made = {name: sql for name, sql in protections(dialect) if name}
-    if dialect != "postgresql":
-        return made
-    return {name: _UNLESS_ERASED if "unless_erased" in sql else _REFUSED for name, sql in made.items()}
+    made = dict(protections(dialect))
+    if dialect == "postgresql":
+        made = {name: _UNLESS_ERASED if "unless_erased" in sql else _REFUSED for name, sql in made.items()}
+    return made | ruled(dialect)
 
 
 _REFUSED: Final = """

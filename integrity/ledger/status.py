@@ -21,11 +21,13 @@ import sqlalchemy as sa
 from integrity.contracts import Contract
 from integrity.errors import LedgerError, UsageError, did_you_mean
 from integrity.ledger import schema
+from integrity.ledger.cases import UNDECIDED, cases_of
 from integrity.ledger.claims import Claim, Sent, claim_of
 from integrity.ledger.database import Database
-from integrity.ledger.history import breaks_of, last_run, pipelines, standing
+from integrity.ledger.history import last_run, pipelines, standing
 from integrity.ledger.log import iso
 from integrity.ledger.reading import Leaves, bodies
+from integrity.shown import Card, Shown, Table
 from integrity.values import micros
 from integrity.windows import parse_duration
 
@@ -52,6 +54,7 @@ class PipelineStatus:
         missed_runs: How many were to begin, and did not.
         watermark: Up to where every window has been judged.
         last: When the last run ended.
+        undecided: Of how many of the open breaks no disposition stands. It changes no exit code.
     """
 
     pipeline: str
@@ -64,6 +67,7 @@ class PipelineStatus:
     missed_runs: int
     watermark: str | None
     last: str | None
+    undecided: int = 0
 
     @property
     def judged(self) -> int:
@@ -82,7 +86,7 @@ class PipelineStatus:
 
 
 @dataclass(frozen=True)
-class Status:
+class Status(Shown):
     """What became of all pipelines of a ledger in a period.
 
     Attributes:
@@ -100,6 +104,26 @@ class Status:
     now: dt.datetime
     pipelines: tuple[PipelineStatus, ...]
     claim: Claim
+
+    def card(self) -> Card:
+        """Return what it shows of itself."""
+        counted = [kind for kind in WINDOWS if any(each.windows.get(kind) for each in self.pipelines)]
+        header = ("pipeline", "contract", "due", "judged", *counted, "runs missed", "breaks", "judged up to")
+        rows = [
+            (
+                each.pipeline,
+                each.contract,
+                each.due,
+                each.judged,
+                *(each.windows.get(kind, 0) for kind in counted),
+                each.missed_runs,
+                ", ".join(f"{count:,} {state}" for state, count in each.breaks.items()),
+                each.watermark or "",
+            )
+            for each in self.pipelines
+        ]
+        facts = [("from", self.since), ("to", self.until), ("as of", self.now), ("claim", self.claim)]
+        return Card(f"status of {self.location}", facts, [Table("windows of each pipeline", header, rows)])
 
     @property
     def exit_code(self) -> int:
@@ -207,7 +231,7 @@ def _pipeline(
     batches = standing(connection, name, "production", iso(first), iso(last))
     finished = [row for row in production if row.how == "finished"]
     windows, due = _windows(contract, batches, finished, first, last, now)
-    breaks = breaks_of(connection, name, "production")
+    breaks = cases_of(connection, name, "production", now)
     when = pl.coalesce("batch_start", "first_at")
     breaks = breaks.filter((when >= iso(first)) & (when < iso(last)))
     end = last_run(connection, name, "production")
@@ -222,6 +246,7 @@ def _pipeline(
         _missed(production, first, min(last, now)),
         None if end is None else end.watermark,
         None if end is None else end.at,
+        breaks.filter(pl.col("case").is_in(UNDECIDED)).height,
     )
 
 
@@ -317,6 +342,7 @@ def as_json(found: Status) -> str:
                 "windows": dict(each.windows),
                 "revised": each.revised,
                 "breaks": dict(each.breaks),
+                "undecided": each.undecided,
                 "runs": dict(each.runs),
                 "missed_runs": each.missed_runs,
                 "watermark": each.watermark,

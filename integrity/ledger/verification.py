@@ -8,6 +8,7 @@ else holds, and only up to it.
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 from collections import defaultdict
@@ -27,6 +28,7 @@ from integrity.ledger.database import Database
 from integrity.ledger.keys import PublicKey
 from integrity.ledger.reading import Leaves, read_log
 from integrity.ledger.rows import commitments, digests, frame_of, root
+from integrity.ledger.steps import reasons_known, untied
 from integrity.merkle import leaf_hash, root_of
 
 __all__ = ["Finding", "Verification", "verify"]
@@ -125,6 +127,7 @@ def verify(url: str | os.PathLike[str], *, held: Iterable[str] = (), key: Public
         for table in schema.EVIDENCE:
             found += _evidence(connection, table, log)
         found += _texts_of_runs(connection, log)
+        found += [Finding(*each) for each in untied(connection, log)]
         found += _strangers(connection, log)
         found += _erasures(connection, log)
     found.sort(key=lambda each: each.leaf)
@@ -386,15 +389,22 @@ def _strangers(connection: sa.Connection, log: Leaves) -> Iterator[Finding]:
     query = sa.select(secrets.c.run, secrets.c.scope, secrets.c.number).where(
         secrets.c.scope.not_in(["batch", "break"])
     )
+    reasons = reasons_known(log)
     for run, scope, number in connection.execute(query):
         known = scope == "run" and ((number == 0 and run in log.started) or (number == 1 and run in log.ended))
+        known |= scope == "disposition" and (run, number) in reasons
         if not known:
             yield Finding(log.size, "secrets", f"{scope} {_row(run, number)}", "inserted", "no row has it")
 
 
 def _sealed(frame: pl.DataFrame, log: Leaves) -> Iterator[Finding]:
     for run, number, records, root_, octets in frame.select("run", "number", "records", "root", "leaves").iter_rows():
-        if run not in log.rows or not isinstance(octets, bytes):
+        if run not in log.rows:
+            continue
+        if isinstance(octets, str):  # one row holds text where octets belong, so that all of them are shown as text
+            octets = ast.literal_eval(octets)
+        if not isinstance(octets, bytes):
+            yield Finding(log.rows[run]["leaf"], "seals", _row(run, number), "changed", "its leaves are no octets")
             continue
         leaves = [octets[i : i + 32] for i in range(0, len(octets), 32)]
         same = len(leaves) == records and leaves == sorted(leaves)

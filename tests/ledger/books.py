@@ -12,6 +12,8 @@ import polars as pl
 import integrity
 from integrity.jobs import Job
 from integrity.ledger import Ledger
+from integrity.ledger.casework import confirm, dispose, propose, refuse, reopen, require
+from integrity.ledger.listing import breaks
 
 START = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
@@ -79,11 +81,28 @@ def healed(folder: Path, book: Ledger) -> None:
     items = sent(4, START)
     (folder / "notes.yaml").write_text(promise(name="healing").to_yaml(), encoding="utf-8")
     items.write_parquet(folder / "s.parquet")
-    url = book.database.engine.url.render_as_string(hide_password=False)
+    url = place(book)
     job = Job(f"{folder}/notes.yaml", f"{folder}/s.parquet", f"{folder}/d.parquet", ledger=url, lookback="1d")
     for there in (items[:3], items):
         kept(there).write_parquet(folder / "d.parquet")
         job.run(as_of=START + 60 * MINUTE)
+
+
+def decided(book: Ledger) -> None:
+    """Decisions about breaks, by others than who ran it: one that stands, one refused, one reopened, and a ruling."""
+    named = [f"{row['run']}:{row['number']}" for row in breaks(place(book), state="open").iter_rows(named=True)]
+    dispose(book, named[0], "accepted", reason="rare", reference="T-1", control="counted by hand", by="lee")
+    propose(book, named[1], "timing", reason="slow that night", reference="T-2", by="lee")
+    refuse(book, named[1], reason="it was not", by="ann")
+    require(book, ["false-positive"], by="ann", reason="policy 4")
+    propose(book, named[1:3], "false-positive", reason="a test item", reference="T-3", by="lee")
+    confirm(book, named[1:3], by="ann")
+    reopen(book, named[2], reason="it was none", by="lee")
+
+
+def place(book: Ledger) -> str:
+    """The URL of a ledger, with its password."""
+    return book.database.engine.url.render_as_string(hide_password=False)
 
 
 def filled(folder: Path, runs: int = 2, **more: Any) -> Ledger:

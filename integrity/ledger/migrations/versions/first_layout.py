@@ -16,6 +16,10 @@ _BATCH_COUNTS = (
     "superseded",
 )  # fmt: skip
 _BATCH_VERDICTS = ("completeness", "accuracy", "validity", "timeliness", "authorization", "verdict")
+_PROTECTED = (
+    "leaves", "checkpoints", "contracts", "runs", "endings", "batches", "breaks", "changes", "seals", "secrets",
+    "erasures",
+)  # fmt: skip
 
 
 def _text(*names: str) -> list[sa.Column[str]]:
@@ -108,9 +112,11 @@ def upgrade() -> None:
 
 def _protect() -> None:
     # The triggers are the same in every layout: what protects a table is looked for by `verify`, too.
-    from integrity.ledger.schema import protections
+    from integrity.ledger.schema import functions, metadata, protections
 
-    for _, sql in protections(op.get_bind().dialect.name):
+    dialect = op.get_bind().dialect.name
+    tables = (metadata.tables[name] for name in _PROTECTED)
+    for sql in (*functions(dialect), *(sql for _, sql in protections(dialect, tables))):
         op.execute(sa.text(sql.replace(":", "\\:")))
 
 

@@ -1,0 +1,139 @@
+"""What persons decide about breaks, from a shell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+from rich.markup import escape
+
+from integrity.cli_ledger import LEDGER, ledger_group, named_ledger, opened_ledger, screen, short, table_of
+
+__all__ = ["confirm", "dispose", "lift", "propose", "refuse", "reopen", "require", "trace"]
+
+_Command = Callable[..., int]
+_KINDS = ("corrected", "timing", "accepted", "false-positive")
+_BREAKS = click.argument("breaks", nargs=-1, required=True, metavar="BREAK...")
+_BY = click.option("--by", required=True, metavar="PERSON", help="Who decides it.")
+_REASON = click.option("--reason", required=True, metavar="TEXT", help="Why.")
+_RULED = click.argument("kinds", nargs=-1, required=True, metavar="KIND...", type=click.Choice(_KINDS))
+
+
+def _deciding(command: _Command) -> _Command:
+    """What is decided, why, and on what."""
+    for option in (
+        _BY,
+        click.option("--control", metavar="TEXT", help="The compensating control, of what is accepted."),
+        click.option("--reference", required=True, metavar="REFERENCE", help="Where it was discussed."),
+        _REASON,
+        click.option("--as", "kind", required=True, type=click.Choice(_KINDS), help="As what."),
+        LEDGER,
+        _BREAKS,
+    ):
+        command = option(command)
+    return command
+
+
+def _told(verb: str, leaves: list[int]) -> int:
+    where = f"leaf {leaves[0]}" if len(leaves) == 1 else f"leaves {leaves[0]} to {leaves[-1]}"
+    click.echo(f"{verb} {len(leaves):,} break{'s' * (len(leaves) != 1)}, in {where}")
+    return 0
+
+
+@ledger_group.command()
+@_deciding
+def dispose(breaks: tuple[str, ...], url: str | None, kind: str, **said: Any) -> int:
+    """Dispose of breaks, as `integrity ledger breaks` names them. No verdict changes by it."""
+    from integrity.ledger import casework
+
+    return _told("disposed of", casework.dispose(opened_ledger(url), breaks, kind, **said))
+
+
+@ledger_group.command()
+@_deciding
+def propose(breaks: tuple[str, ...], url: str | None, kind: str, **said: Any) -> int:
+    """Propose a disposition of breaks, for somebody else to confirm or refuse."""
+    from integrity.ledger import casework
+
+    return _told("proposed a disposition of", casework.propose(opened_ledger(url), breaks, kind, **said))
+
+
+@ledger_group.command()
+@_BREAKS
+@LEDGER
+@_BY
+def confirm(breaks: tuple[str, ...], url: str | None, by: str) -> int:
+    """Confirm what was proposed of breaks, by which they are disposed of."""
+    from integrity.ledger import casework
+
+    return _told("confirmed the disposition of", casework.confirm(opened_ledger(url), breaks, by=by))
+
+
+@ledger_group.command()
+@_BREAKS
+@LEDGER
+@_REASON
+@_BY
+def refuse(breaks: tuple[str, ...], url: str | None, reason: str, by: str) -> int:
+    """Refuse what was proposed of breaks: they are open as before."""
+    from integrity.ledger import casework
+
+    return _told("refused the disposition of", casework.refuse(opened_ledger(url), breaks, reason=reason, by=by))
+
+
+@ledger_group.command()
+@_BREAKS
+@LEDGER
+@_REASON
+@_BY
+def reopen(breaks: tuple[str, ...], url: str | None, reason: str, by: str) -> int:
+    """Reopen breaks that were disposed of."""
+    from integrity.ledger import casework
+
+    return _told("reopened", casework.reopen(opened_ledger(url), breaks, reason=reason, by=by))
+
+
+@ledger_group.command()
+@_RULED
+@LEDGER
+@_REASON
+@_BY
+def require(kinds: tuple[str, ...], url: str | None, reason: str, by: str) -> int:
+    """Rule that dispositions of these kinds have to be confirmed by somebody else."""
+    from integrity.ledger import casework
+
+    leaf = casework.require(opened_ledger(url), kinds, by=by, reason=reason)
+    click.echo(f"from now on somebody else has to confirm {', '.join(kinds)}, as leaf {leaf} says")
+    return 0
+
+
+@ledger_group.command()
+@_RULED
+@LEDGER
+@_REASON
+@_BY
+def lift(kinds: tuple[str, ...], url: str | None, reason: str, by: str) -> int:
+    """Rule that dispositions of these kinds need no confirmation any more."""
+    from integrity.ledger import casework
+
+    leaf = casework.lift(opened_ledger(url), kinds, by=by, reason=reason)
+    click.echo(f"from now on nobody has to confirm {', '.join(kinds)}, as leaf {leaf} says")
+    return 0
+
+
+@ledger_group.command()
+@click.argument("name", metavar="BREAK")
+@LEDGER
+def trace(name: str, url: str | None) -> int:
+    """Everything on record of one break: who found it, what became of it, who decided what."""
+    from integrity.ledger.cases import trace as traced
+
+    table = table_of("leaf", "when (UTC)", "what", "run", "by", "logged in", "reference", "why")
+    for row in traced(named_ledger(url), name).iter_rows(named=True):
+        what = row["what"] + (f" as {row['disposition']}" if row["disposition"] else "")
+        why = [row["reason"] or "", f"control: {row['control']}" if row["control"] else ""]
+        cells = [row["run"], row["by"], row["operator"], row["reference"], "; ".join(filter(None, why))]
+        table.add_row(str(row["leaf"]), short(row["at"]), what, *(escape(cell or "") for cell in cells))
+    screen().print(table)
+    return 0
