@@ -16,7 +16,10 @@ from typing import Any
 import click
 from rich.console import Console
 
+import integrity.cli_casework  # its verbs join those of the ledger, as do those of the next
+import integrity.cli_samples  # noqa: F401
 from integrity.cli_ledger import ledger_group, reperform_command, status_command, verify_command
+from integrity.cli_report import report_command
 from integrity.errors import IntegrityError, UsageError
 
 __all__ = ["main"]
@@ -37,17 +40,20 @@ def cli() -> None:
 @click.option(
     "--day",
     "which",
-    type=click.Choice(["message", "mail", "drive", "all"]),
+    type=click.Choice(["message", "mail", "drive", "quarter", "all"]),
     default="all",
     show_default=True,
-    help="Which day.",
+    help="Which day; or a quarter on record.",
 )
 @click.option("--items", default=200_000, show_default=True, help="How many messages the day of messages has.")
 @click.option("--mails", default=3_000, show_default=True, help="How many mails the day of mail has.")
 @click.option("--files", default=3_000, show_default=True, help="How many files the day of the drive has.")
 @click.option("--seed", default=7, show_default=True, help="The same seed gives the same days.")
 def demo(directory: Path, which: str, items: int, mails: int, files: int, seed: int) -> int:
-    """Realistic days of messages, of mail and of a drive, with planted faults, reconciled; they stay in DIRECTORY."""
+    """Realistic days of messages, of mail and of a drive, with planted faults, reconciled; they stay in DIRECTORY.
+
+    Their runs are on record in its ledger.db, and a quarter of weekly runs in quarter/ledger.db.
+    """
     from integrity import demo as days
 
     with _progress() as progress:
@@ -62,11 +68,35 @@ def demo(directory: Path, which: str, items: int, mails: int, files: int, seed: 
             progress.step(f"writing a day of {files:,} files")
             made.append(days.generate_drive_day(directory / "drive", files=files, seed=seed))
     # The demo passes when it found what was planted, although the days it shows do not. Each is shown in any case.
-    exact = [_demonstrated(each, first=each is made[0]) for each in made]
+    ledger = f"sqlite:///{directory}/ledger.db"
+    exact = [_demonstrated(each, ledger, first=each is made[0]) for each in made]
+    if which in ("quarter", "all"):
+        _demonstrate_quarter(directory / "quarter", seed, first=not made)
     return 0 if all(exact) else 1
 
 
-def _demonstrated(made: Any, *, first: bool) -> bool:
+def _demonstrate_quarter(directory: Path, seed: int, *, first: bool) -> None:
+    """Write a quarter of weekly runs, and say what may be looked at."""
+    from integrity.demo.quarter import generate_quarter
+
+    ledger, said = f"sqlite:///{directory}/ledger.db", "a quarter of orders is on record already"
+    if not (directory / "ledger.db").exists():
+        with _progress() as progress:
+            results = generate_quarter(directory, seed=seed, progress=progress).results
+        failed = sum(result.exit_code == 1 for result in results)
+        said = f"a quarter of orders: {len(results)} weekly runs on record, {failed} found breaks"
+    if not first:
+        _out.print()
+    _out.print(f"{said}; look at it:")
+    for line in (
+        f"integrity status --ledger {ledger} --period 2026-03",
+        f"integrity ledger breaks --ledger {ledger}",
+        f"integrity notebook quarter --ledger {ledger}",
+    ):
+        _out.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _demonstrated(made: Any, ledger: str, *, first: bool) -> bool:
     """Reconcile a demo's day and show what was found of it; return whether that is what was planted, and no more."""
     from rich.table import Table
 
@@ -84,9 +114,11 @@ def _demonstrated(made: Any, *, first: bool) -> bool:
             members=members,
             as_of=made.as_of,
             values=made.telling,
+            ledger=ledger,
             progress=progress,
         )
         result.to_json(made.directory / "result.json")
+        result.to_html(made.directory / "report.html", zone="Asia/Seoul")
     if not first:
         _out.print()
     _show(result)
@@ -106,7 +138,7 @@ def _demonstrated(made: Any, *, first: bool) -> bool:
     _out.print(table)
     for accused in compared.wrongly_accused[:10]:
         _out.print(f"wrongly accused: {accused}", markup=False)
-    _out.print(f"\nthe files are in {made.directory}/; look at result.json, and try:", soft_wrap=True)
+    _out.print(f"\nthe files are in {made.directory}/; open report.html, look at result.json, and try:", soft_wrap=True)
     listed = "".join(f"--{name} '{store}' " for name, store in (("members", members), ("grants", grants)) if store)
     _out.print(
         f"  integrity reconcile {made.contract} '{made.source}' '{made.destination}' \\\n"
@@ -149,6 +181,9 @@ def _demonstrated(made: Any, *, first: bool) -> bool:
 @click.option(
     "--json", "json_", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write the result."
 )
+@click.option("--html", metavar="FILE", type=click.Path(dir_okay=False), help="Write it as a report for people.")
+@click.option("--lang", default="en", metavar="LANG", help="Of the report: en or ko.")
+@click.option("--zone", default="UTC", metavar="ZONE", help="In which time zone the report tells moments.")
 @click.option("--junit", metavar="FILE", type=click.Path(dir_okay=False), help="Write it as JUnit XML, for CI.")
 @click.option(
     "--openlineage", metavar="FILE", type=click.Path(dir_okay=False), help="Write it as an OpenLineage event."
@@ -176,6 +211,9 @@ def reconcile(
     pipeline: str | None,
     environment: str | None,
     json_: Path | None,
+    html: str | None,
+    lang: str,
+    zone: str,
     junit: str | None,
     openlineage: str | None,
     prometheus: str | None,
@@ -212,10 +250,15 @@ def reconcile(
 
         click.echo(said(contract, source, destination, **arguments))
         return 0
-    from integrity.jobs import write_outputs
+    from integrity.jobs import check_reader, write_outputs
+
+    if html is not None:
+        check_reader(lang, zone)
 
     def finish(result: Any) -> int:
         code = _finish(result, json_)
+        if html is not None:
+            result.to_html(html, lang=lang, zone=zone)
         outputs = {"junit": junit, "openlineage": openlineage, "prometheus": prometheus}
         write_outputs(result, pipeline or result.contract.name, **outputs)
         return code
@@ -238,6 +281,35 @@ def run(job: Path) -> int:
         with _progress() as progress:
             result = described.run(progress)
         return _finish(result, None)
+
+
+@cli.command(name="notebook")
+@click.argument("name", required=False)
+@click.option("--ledger", metavar="URL", envvar="INTEGRITY_LEDGER", help="Over which ledger.")
+@click.option("-p", "--parameter", "given", multiple=True, metavar="NAME=VALUE", help="Another parameter that it has.")
+@click.option("--directory", default=".", type=click.Path(file_okay=False), help="Where it is kept.")
+def notebook_command(name: str | None, ledger: str | None, given: tuple[str, ...], directory: str) -> int:
+    """Run an auditor's notebook over a ledger, and keep it as NAME.ipynb and NAME.html; without NAME, list them."""
+    from integrity.notebook import notebooks, run_notebook
+
+    if name is None:
+        for each in notebooks().values():
+            parameters = ", ".join(each.parameters)
+            _out.print(f"{each.name:<15} {each.about} ({parameters})", markup=False, highlight=False, soft_wrap=True)
+        return 0
+    if ledger is None:
+        raise UsageError("no ledger is named", "give --ledger URL, or set INTEGRITY_LEDGER")
+    chosen: dict[str, str] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"-p {text!r} is not NAME=VALUE", "write for example -p pipeline=orders")
+        chosen[key] = value
+    with _progress() as progress:
+        progress.step(f"running {name}")
+        kept = run_notebook(name, ledger, parameters=chosen, directory=directory)
+    _out.print(f"kept {kept} and {kept.with_suffix('.html')}", markup=False, highlight=False, soft_wrap=True)
+    return 0
 
 
 @cli.group(name="contract")
@@ -301,6 +373,7 @@ cli.add_command(ledger_group)
 cli.add_command(status_command)
 cli.add_command(verify_command)
 cli.add_command(reperform_command)
+cli.add_command(report_command)
 
 
 # --- what the commands share

@@ -17,6 +17,7 @@ import pytest
 
 from integrity.cli import cli
 from tests.conftest import at, frame, message, promise
+from tests.shell import Called, called
 
 
 @pytest.fixture
@@ -36,7 +37,16 @@ def run(place: Path, *arguments: str, code: int) -> str:
         [sys.executable, "-m", "integrity", *arguments],
         cwd=place, capture_output=True, text=True, encoding="utf-8", env=environment, timeout=120,
     )  # fmt: skip
-    said = done.stdout + done.stderr
+    return judged(done, code)
+
+
+def call(place: Path, *arguments: str, code: int) -> str:
+    """Do the same without a process of its own."""
+    return judged(called(place, *arguments), code)
+
+
+def judged(done: subprocess.CompletedProcess[str] | Called, code: int) -> str:
+    said: str = done.stdout + done.stderr
     assert done.returncode == code, said
     assert "Traceback" not in said
     if code in (2, 4):
@@ -74,7 +84,7 @@ def test_unverified_is_three(place: Path) -> None:
 
 
 def test_open_batches_are_no_failure(place: Path) -> None:
-    assert "1 still open" in run(place, *RECONCILE, "--as-of", at(30).isoformat(), code=0)
+    assert "1 still open" in call(place, *RECONCILE, "--as-of", at(30).isoformat(), code=0)
 
 
 def test_a_run_from_a_file_is_the_same(place: Path, day: pl.DataFrame) -> None:
@@ -82,11 +92,11 @@ def test_a_run_from_a_file_is_the_same(place: Path, day: pl.DataFrame) -> None:
     theirs.write_parquet(place / "source.parquet")
     job = "contract: day.yaml\nsource: source.parquet\ndestination: kept.parquet\njson: out.json\n"
     (place / "job.yaml").write_text(job + "columns: {source: {msg: message_id}}\n", encoding="utf-8")
-    run(place, "run", "job.yaml", code=0)
+    call(place, "run", "job.yaml", code=0)
     assert json.loads((place / "out.json").read_text(encoding="utf-8"))["run"]["sides"]["source"]["columns"] == {
         "msg": "message_id"
     }
-    run(place, *RECONCILE, "--map", "source:msg=message_id", code=0)
+    call(place, *RECONCILE, "--map", "source:msg=message_id", code=0)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +111,7 @@ def test_a_run_from_a_file_is_the_same(place: Path, day: pl.DataFrame) -> None:
 )
 def test_a_malformed_job_is_wrong_usage(place: Path, job: str, said: str) -> None:
     (place / "job.yaml").write_text(job, encoding="utf-8")
-    assert said in run(place, "run", "job.yaml", code=2)
+    assert said in call(place, "run", "job.yaml", code=2)
 
 
 def _as_is(place: Path) -> None:
@@ -167,7 +177,7 @@ HEAD = "message_id,body,size_bytes,sent_at,stored_at\n"
 )  # fmt: skip
 def test_bad_input_is_one_clear_sentence(place: Path, prepare, arguments, code, said) -> None:  # type: ignore[no-untyped-def]
     prepare(place)
-    printed = run(place, *arguments, code=code)
+    printed = call(place, *arguments, code=code)
     assert said in printed
     assert len(printed.strip().splitlines()) <= 4  # click adds two lines of usage to its own
 
@@ -177,7 +187,7 @@ def test_text_where_an_integer_is_promised_makes_items_invalid(place: Path, day:
         pl.when(pl.col("message_id") == "m3").then(pl.lit("0x10")).otherwise("size_bytes").alias("size_bytes")
     )
     rows.write_csv(place / "source.csv", datetime_format="%Y-%m-%dT%H:%M:%S%.fZ")
-    said = run(place, "reconcile", "day.yaml", "source.csv", "kept.parquet", code=1)
+    said = call(place, "reconcile", "day.yaml", "source.csv", "kept.parquet", code=1)
     assert "size_bytes does not read as integer" in said
 
 
@@ -185,9 +195,9 @@ def test_times_without_a_zone_in_text_say_the_way_out(place: Path, day: pl.DataF
     day.with_columns(pl.col("sent_at", "stored_at").dt.replace_time_zone(None)).write_csv(
         place / "source.csv", datetime_format="%Y-%m-%d %H:%M:%S%.f"
     )
-    said = run(place, "reconcile", "day.yaml", "source.csv", "kept.parquet", code=1)
+    said = call(place, "reconcile", "day.yaml", "source.csv", "kept.parquet", code=1)
     assert "--timezone source=UTC" in said
-    run(place, "reconcile", "day.yaml", "source.csv", "kept.parquet", "--timezone", "source=UTC", code=0)
+    call(place, "reconcile", "day.yaml", "source.csv", "kept.parquet", "--timezone", "source=UTC", code=0)
 
 
 def test_a_result_that_cannot_be_written_is_said(place: Path) -> None:
@@ -230,8 +240,8 @@ def test_interrupting_ends_at_once_and_quietly(place: Path) -> None:
 
 
 def test_contracts_are_listed_shown_and_checked(place: Path) -> None:
-    assert "message" in run(place, "contract", "list", code=0)
-    assert "identity:" in run(place, "contract", "show", "message", code=0)
+    assert "message" in call(place, "contract", "list", code=0)
+    assert "identity:" in call(place, "contract", "show", "message", code=0)
     assert "Promises completeness, accuracy, validity, timeliness" in run(
         place, "contract", "check", "day.yaml", code=0
     )
@@ -240,10 +250,10 @@ def test_contracts_are_listed_shown_and_checked(place: Path) -> None:
 
 
 def test_a_draft_is_a_contract_that_reconciles(place: Path) -> None:
-    drafted = run(place, "contract", "init", "source.parquet", "kept.parquet", "--name", "mine", code=0)
+    drafted = call(place, "contract", "init", "source.parquet", "kept.parquet", "--name", "mine", code=0)
     (place / "mine.yaml").write_text(drafted, encoding="utf-8")
     assert "clock: {event: sent_at, processed: stored_at}" in drafted
-    run(place, "reconcile", "mine.yaml", "source.parquet", "kept.parquet", code=0)
+    call(place, "reconcile", "mine.yaml", "source.parquet", "kept.parquet", code=0)
 
 
 def test_every_command_has_help() -> None:
@@ -260,7 +270,7 @@ def test_every_command_has_help() -> None:
 
 
 def test_the_demo_finds_all_and_accuses_nobody_else(tmp_path: Path) -> None:
-    said = run(tmp_path, "demo", "d", "--day", "message", "--items", "5000", "--seed", "11", code=0)
+    said = call(tmp_path, "demo", "d", "--day", "message", "--items", "5000", "--seed", "11", code=0)
     assert "missed 0, wrongly accused 0" in said
     assert {"gateway.db", "archive", "message-day.yaml", "faults.json", "result.json"} <= set(
         os.listdir(tmp_path / "d")
@@ -268,4 +278,4 @@ def test_the_demo_finds_all_and_accuses_nobody_else(tmp_path: Path) -> None:
     again = re.search(r"integrity reconcile (.+) \\\n\s+(.+)", said)
     assert again is not None
     words = [word.strip("'") for word in (again[1] + " " + again[2]).split()]
-    run(tmp_path, "reconcile", *words, code=1)  # the day it shows has faults; the demo itself passed
+    call(tmp_path, "reconcile", *words, code=1)  # the day it shows has faults; the demo itself passed

@@ -1,0 +1,235 @@
+"""Samples on record: drawn before they are tested, drawn again by anybody, concluded by nobody who ran it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import sqlalchemy as sa
+
+import integrity
+from integrity.cli import main
+from integrity.errors import LedgerError, UsageError
+from integrity.ledger import Beginning, Ledger, schema, verify
+from integrity.ledger.samples import conclude_on_record, draw_runs, redraw, samples
+from integrity.sampling import draw, ranker, sample_size, upper_bound
+
+from . import books
+
+DAY = dt.timedelta(days=1)
+
+
+@pytest.fixture
+def book(place: str) -> Ledger:
+    """A ledger of forty runs on as many days, every fourth of another pipeline, the last of which failed."""
+    moments = iter(books.START + n * DAY for n in range(10_000))
+    ledger = Ledger.open(place, operator="kim", origin="example.org/test", clock=lambda: next(moments))
+    begin(ledger, 40)
+    return ledger
+
+
+def begin(ledger: Ledger, count: int) -> list[str]:
+    contract = books.promise()
+    names = []
+    for n in range(count):
+        pipeline = "other" if n % 4 == 3 else "notes"
+        recording = ledger.begin(Beginning(pipeline, contract, "0" * 64, {}, None, None, None, {}, {}))
+        names.append(recording.run)
+        if n == count - 1:
+            recording.fail(integrity.errors.StoreError("it broke", "mend it"))
+    return names
+
+
+def runs(ledger: Ledger, **where: Any) -> list[tuple[str, str]]:
+    with ledger.database.reading() as connection:
+        return [(row.run, row.at) for row in connection.execute(sa.select(schema.runs).filter_by(**where))]
+
+
+def leaf(ledger: Ledger, number: int) -> dict[str, Any]:
+    with ledger.database.reading() as connection:
+        query = sa.select(schema.leaves.c.body).where(schema.leaves.c.number == number)
+        return dict(json.loads(str(connection.execute(query).scalar())))
+
+
+def test_a_sample_of_runs_is_of_those_of_the_period_and_as_many_as_it_takes(book: Ledger) -> None:
+    url = books.place(book)
+    since, until = books.START + 5 * DAY, books.START + 30 * DAY
+    drawn = draw_runs(book, since=since, until=until, pipeline="notes", seed="s", tolerable=0.2, by="han")
+    population = [run for run, at in runs(book, pipeline="notes") if f"{since:%F}" <= at < f"{until:%F}"]
+    assert drawn.sample.population == len(population) < 25
+    assert len(drawn.runs) == sample_size(tolerable=0.2, population=len(population)) < len(population)
+    by_hand = sorted(population, key=lambda run: ranker("s")(run.encode()))[: len(drawn.runs)]
+    assert list(drawn.runs) == by_hand
+    assert drawn.sample == draw((run.encode() for run in population), len(by_hand), "s", tolerable=0.2)
+    told = samples(url).row(0, named=True)
+    assert (told["leaf"], told["of"], told["pipeline"], told["by"]) == (drawn.leaf, "runs", "notes", "han")
+    assert (told["size"], told["population"], told["concluded"]) == (len(by_hand), len(population), None)
+    assert told["said"] == drawn.said
+    assert verify(url).is_sound
+
+
+def test_it_is_drawn_again_from_the_record_however_the_record_grows(book: Ledger) -> None:
+    drawn = draw_runs(book, tolerable=0.1, by="han")
+    begin(book, 8)
+    again = redraw(books.place(book), drawn.leaf)
+    assert again.holds
+    assert (again.exit_code, str(again)) == (0, again.said)
+    assert drawn.said in again.said
+    other = draw_runs(book, tolerable=0.1, by="han")
+    assert other.sample.population == 48
+    assert other.sample.seed != drawn.sample.seed, "a new one each time"
+
+
+def test_a_sample_that_its_seed_did_not_draw_is_found_out(book: Ledger) -> None:
+    drawn = draw_runs(book, tolerable=0.1, seed="s", by="han")
+    body = leaf(book, drawn.leaf)
+    chosen = {name: body[name] for name in body if name not in ("schema", "kind", "at", "checkpoint")}
+    others = [run for run, _ in runs(book) if run not in drawn.runs]
+    swapped = book.say("sampled", chosen | {"units": [*drawn.runs[:-1], others[0]]})
+    fewer = book.say("sampled", chosen | {"until": f"{books.START + 20 * DAY:%FT%TZ}"})
+    url = books.place(book)
+    assert redraw(url, swapped.number).said.endswith("the seed draws other runs from them")
+    assert not redraw(url, fewer.number).holds
+    assert redraw(url, fewer.number).exit_code == 1
+    none = book.say("sampled", chosen | {"until": "1970-01-01T00:00:00.000000Z"})
+    assert "cannot be drawn again" in str(redraw(url, none.number))
+
+
+@pytest.mark.parametrize(("deviations", "not_tested"), [(0, 0), (1, 0), (0, 2)])
+def test_what_its_test_supports_is_on_record(book: Ledger, deviations: int, not_tested: int) -> None:
+    drawn = draw_runs(book, tolerable=0.1, seed="s", by="han")
+    found = conclude_on_record(book, drawn.leaf, deviations, not_tested=not_tested, by="han", remark="by the job log")
+    bound = upper_bound(len(drawn.runs), deviations + not_tested, population=40)
+    assert found.upper_bound == bound
+    assert found.supported == (deviations + not_tested == 0)
+    told = samples(books.place(book)).row(0, named=True)
+    assert (told["deviations"], told["not_tested"], told["upper_bound"]) == (deviations, not_tested, bound)
+    assert (told["supported"], told["said"]) == (found.supported, found.sentence)
+    assert leaf(book, told["concluded"])["remark"] == "by the job log"
+    assert verify(books.place(book)).is_sound
+
+
+def test_who_ran_it_cannot_judge_it(book: Ledger) -> None:
+    drawn = draw_runs(book, tolerable=0.1, seed="s", by="kim")
+    for name in ("kim", " KIM "):
+        with pytest.raises(UsageError, match=f"{name} ran .*, which is in the sample, and cannot judge it"):
+            conclude_on_record(book, drawn.leaf, 0, by=name)
+    assert samples(books.place(book))["concluded"].to_list() == [None]
+
+
+def test_a_second_conclusion_says_why_and_both_stay(book: Ledger) -> None:
+    drawn = draw_runs(book, tolerable=0.1, seed="s", by="han")
+    conclude_on_record(book, drawn.leaf, 1, by="han")
+    with pytest.raises(UsageError, match=r"was concluded already, in leaf .*both will stay on record"):
+        conclude_on_record(book, drawn.leaf, 0, by="han")
+    conclude_on_record(book, drawn.leaf, 0, by="han", remark="the deviation was of another run")
+    last = samples(books.place(book)).row(0, named=True)
+    assert (last["deviations"], last["supported"]) == (0, True)
+    replaced = leaf(book, last["concluded"])["replaces"]
+    assert leaf(book, replaced)["deviations"] == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"by": " "}, "a sample names its by"),
+        ({"by": "han\x1b[2J"}, "a sample names its by"),
+        ({"tolerable": 0.0}, "tolerable is a rate above 0 and below 1"),
+        ({"risk": 1.0}, "risk is a rate above 0 and below 1"),
+        ({"size": 41}, "41 units cannot be drawn from a population of 40"),
+        ({"size": 0}, "size is a whole number"),
+        ({"expected": 40}, "out of reach in a population of 40"),
+        ({"pipeline": "note"}, "did you mean 'notes'"),
+        ({"since": dt.datetime(2020, 1, 1)}, "since has no offset"),
+        ({"until": books.START}, "no run of that period is on record"),
+        ({"seed": "\ud800"}, "is no Unicode text"),
+    ],
+)
+def test_what_cannot_be_meant_is_not_drawn(book: Ledger, asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        draw_runs(book, **({"by": "han"} | asked))
+    assert not samples(books.place(book)).height
+
+
+def test_no_conclusion_of_what_is_no_sample(book: Ledger) -> None:
+    drawn = draw_runs(book, tolerable=0.1, by="han")
+    for call in (lambda: conclude_on_record(book, 0, 0, by="han"), lambda: redraw(books.place(book), 10_000)):
+        with pytest.raises(UsageError, match="no sample was drawn in leaf"):
+            call()
+    with pytest.raises(UsageError, match="cannot be among"):
+        conclude_on_record(book, drawn.leaf, len(drawn.runs), not_tested=1, by="han")
+    with pytest.raises(UsageError, match="deviations is a whole number"):
+        conclude_on_record(book, drawn.leaf, -1, by="han")
+
+
+def test_runs_of_a_test_are_no_part_of_it(book: Ledger) -> None:
+    begin(replace(book, environment="test"), 4)
+    assert draw_runs(book, by="han", tolerable=0.1).sample.population == 40
+    assert draw_runs(replace(book, environment="test"), by="han", tolerable=0.5).sample.population == 4
+
+
+def test_a_sample_cannot_be_taken_back(book: Ledger) -> None:
+    drawn = draw_runs(book, tolerable=0.1, by="han")
+    with pytest.raises(LedgerError, match="append-only"), book.database.writing() as connection:
+        connection.execute(sa.delete(schema.leaves).where(schema.leaves.c.number == drawn.leaf))
+    assert samples(books.place(book))["leaf"].to_list() == [drawn.leaf]
+
+
+def test_from_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INTEGRITY_LEDGER", "ledger.db")
+    monkeypatch.setenv("INTEGRITY_OPERATOR", "kim")
+    monkeypatch.setenv("COLUMNS", "200")
+    items = books.sent(60)
+    items.write_parquet("source.parquet")
+    books.damaged(items).write_parquet("destination.parquet")
+    Path("notes.yaml").write_text(books.promise().to_yaml())
+    Path("job.yaml").write_text(
+        "contract: notes.yaml\nsource: source.parquet\ndestination: destination.parquet\nledger: ledger.db\n"
+        "since: '2026-03-01T00:00:00Z'\nas_of: '2026-03-01T02:00:00Z'\nname: nightly\n"
+    )
+
+    def shell(*arguments: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        said = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, said.out + said.err
+
+    assert shell("run", "job.yaml")[0] == 1
+    code, said = shell("ledger", "sample", "--seed", "2026 Q1", "--by", "han")
+    assert (code, "1 of 1 runs drawn by seed '2026 Q1'" in said) == (0, True)
+    number = said.split(":")[0].removeprefix("sample ")
+    code, said = shell("ledger", "tested", number, "--deviations", "0", "--by", "han")
+    assert (code, said.startswith("no deviation in all 1 runs")) == (0, True)
+    assert shell("ledger", "tested", number, "--deviations", "0", "--by", "kim", "--remark", "again")[0] == 2
+    assert shell("ledger", "redraw", number)[0] == 0
+    assert "no deviation in all 1 runs" in shell("ledger", "samples")[1]
+    code, said = shell("ledger", "sample-items", "job.yaml", "--seed", "s", "--size", "60", "--by", "han")
+    assert code == 0
+    assert "note-2" in said, "whoever draws sees whose they are"
+    number = said.split(":")[0].removeprefix("sample ")
+    code, said = shell("ledger", "trace-items", number, "job.yaml")
+    assert (code, said.startswith(f"sample {number}: of 60 items the record tells the same as the rows of 60")) == (
+        0,
+        True,
+    )
+    for shown in ("corrupt (body)", "1 : 0", "1 : 2", "duplicate", "late", "lost", "matched"):
+        assert shown in said
+    books.kept(items).write_parquet("destination.parquet")
+    code, said = shell("ledger", "trace-items", number, "job.yaml")
+    assert (code, "something else of 4" in said) == (1, True)
+    code, said = shell("ledger", "redraw", number)
+    assert (code, "to draw items again takes their store" in said) == (3, True)
+    code, said = shell("ledger", "tested", number, "--deviations", "4", "--by", "han")
+    assert (code, said.startswith("4 deviations in all 60 items: 6.7 %")) == (1, True)
+    assert shell("ledger", "sample", "--by", "han", "--tolerable", "2")[0] == 2
+    assert shell("ledger", "trace-items", "0", "job.yaml")[0] == 2
+    for each in Path("ledger.db").read_bytes().split(b'"kind":"sampled"')[1:]:
+        assert b"note-" not in each[:4000], "a leaf names nobody's item"
+    assert pl.read_parquet("destination.parquet").height == 60
