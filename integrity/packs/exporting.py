@@ -29,17 +29,20 @@ from integrity.ledger.log import canonical_json, iso, last_checkpoint
 from integrity.ledger.reading import read_log
 from integrity.merkle import Tree
 from integrity.packs.files import PackError, written
+from integrity.packs.opening import Pack
 from integrity.packs.pseudonyms import Pseudonyms
 from integrity.packs.readme import readme
+from integrity.packs.reporting import REPORTS, page_of
 from integrity.packs.statements import OURS, TEST_RESULT, signed, subjects
 from integrity.packs.told import Run, predicate, test_result
 from integrity.packs.tying import SPREAD
 from integrity.packs.verifying import verify_pack
+from integrity.report.reader import Reader
 
 __all__ = ["export"]
 
 #: Leaves that are of no run, and on which every run stands.
-_STOOD_ON: Final = ("opened", "rotated", "approved", "erased", "sent")
+_STOOD_ON: Final = ("opened", "rotated", "approved", "erased", "sent", "ruled", "sampled", "tested")
 _SCOPES: Final = {"batches": "batch", "breaks": "break"}
 _VERIFY: Final = "nothing was written; run: integrity ledger verify"
 
@@ -88,14 +91,18 @@ def export(
             raise PackError(f"the log of {ledger.location} was tampered with: {log.findings[0][4]}", _VERIFY)
         pseudonyms = None if pseudonymise is None else Pseudonyms(pseudonymise)
         with _spoken(ledger):
-            _log(connection, folder, ledger, runs)
+            decided = _decided(connection, names)
+            _log(connection, folder, ledger, runs, decided)
+            if pseudonyms is None and (reasons := _reasons(connection, decided)):
+                _write_lines(folder / "log" / "reasons.jsonl", reasons)
             contracts = _contracts(connection, folder, {each.started["contract"]["sha256"] for each in runs})
             for each in runs:
                 _run(connection, folder, each, contracts[each.started["contract"]["sha256"]], pseudonyms)
             name, hidden = ledger.key.public.name, pseudonyms is not None
             told = predicate(runs, ledger=name, claim=str(claim_of(log)), kept_until=kept_until, pseudonymised=hidden)
         (folder / "README.md").write_text(readme(told, str(ledger.key.public)), encoding="utf-8")
-        files = {each.relative_to(folder).as_posix(): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
+        _reports(folder, told, ledger)
+        files = _files(folder)
         about = subjects(files)
         (folder / "reconciliation.dsse.json").write_bytes(signed(OURS, told, about, ledger.key))
         (folder / "test-result.dsse.json").write_bytes(signed(TEST_RESULT, test_result(runs), about, ledger.key))
@@ -105,6 +112,20 @@ def export(
         if seal_keys is not None:
             _write_keys(Path(seal_keys), {name: evidence.seal_key(ledger.key, name).hex() for name in names})
     return path
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {each.relative_to(folder).as_posix(): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
+
+
+def _reports(folder: Path, told: Mapping[str, Any], ledger: Ledger) -> None:
+    """What people open, in each language: made from the files of the pack, so that it tells nothing they do not."""
+    pack = Pack(folder, _files(folder))
+    lines = (json.loads(line) for line in pack.text("log/leaves.jsonl").splitlines())
+    pack.leaves.update((line["leaf"], json.loads(line["body"])) for line in lines)
+    for language, name in REPORTS.items():
+        page = page_of(pack, told, Reader.of(language), ledger.clock())
+        (folder / name).write_text(page, encoding="utf-8")
 
 
 @contextlib.contextmanager
@@ -139,13 +160,33 @@ def _chosen(
     return [Run(row.run, said(row.leaf) or {}, said(row.end)) for row in rows]
 
 
-def _log(connection: sa.Connection, folder: Path, ledger: Ledger, runs: Sequence[Run]) -> None:
+def _decided(connection: sa.Connection, runs: Container[str]) -> set[int]:
+    """The leaves that say what persons decided about breaks of these runs, and all that these follow."""
+    of = schema.dispositions.c
+    rows = connection.execute(sa.select(of.leaf, of.run, of.number)).all()
+    found: set[int] = set()
+    places = {(run, number) for _, run, number in rows if run in runs}
+    while more := {leaf for leaf, run, number in rows if (run, number) in places} - found:
+        found |= more
+        places |= {(run, number) for leaf, run, number in rows if leaf in more}
+    return found
+
+
+def _reasons(connection: sa.Connection, leaves: Container[int]) -> list[dict[str, Any]]:
+    """Why persons decided as they did, as far as it was not erased."""
+    secrets = schema.secrets
+    query = sa.select(secrets.c.number, secrets.c.salt, secrets.c.body).where(secrets.c.scope == "disposition")
+    rows = connection.execute(query.order_by(secrets.c.number))
+    return [{"leaf": leaf, "salt": salt, "body": body} for leaf, salt, body in rows if leaf in leaves]
+
+
+def _log(connection: sa.Connection, folder: Path, ledger: Ledger, runs: Sequence[Run], decided: Container[int]) -> None:
     """The leaves of some runs and those that all stand on, with their proofs; all hashes, the checkpoint, the key."""
     leaves, checkpoint = schema.leaves, last_checkpoint(connection)
     assert checkpoint is not None, "an open ledger has a leaf"
     rows = connection.execute(sa.select(leaves.c.hash, leaves.c.kind).order_by(leaves.c.number)).all()
     tree = Tree.over(bytes.fromhex(row.hash) for row in rows)
-    wanted = {number for number, row in enumerate(rows) if row.kind in _STOOD_ON}
+    wanted = {number for number, row in enumerate(rows) if row.kind in _STOOD_ON or number in decided}
     names = {run.name for run in runs}
     for table in (schema.runs, schema.endings):
         wanted |= {leaf for run, leaf in connection.execute(sa.select(table.c.run, table.c.leaf)) if run in names}
@@ -157,15 +198,15 @@ def _log(connection: sa.Connection, folder: Path, ledger: Ledger, runs: Sequence
             lines.append({"leaf": number, "body": body, "proof": proof})
     (folder / "log").mkdir()
     _write_lines(folder / "log" / "leaves.jsonl", lines)
-    if erased := _erasures(connection, names):
+    if erased := _erasures(connection, names, decided):
         _write_lines(folder / "log" / "erasures.jsonl", erased)
     (folder / "log" / "hashes").write_text("".join(f"{row.hash}\n" for row in rows), encoding="ascii")
     (folder / "log" / "checkpoint").write_text(checkpoint.text, encoding="utf-8")
     (folder / "log" / "key").write_text(f"{ledger.key.public}\n", encoding="ascii")
 
 
-def _erasures(connection: sa.Connection, runs: Container[str]) -> list[dict[str, Any]]:
-    """The lists of what was erased that name one of these runs: whole, for a leaf commits to each."""
+def _erasures(connection: sa.Connection, runs: Container[str], decided: Container[int]) -> list[dict[str, Any]]:
+    """The lists of what was erased that name one of these runs or decisions: whole, for a leaf commits to each."""
     of = schema.erasures.c
     lists: dict[int, list[tuple[str, str, int]]] = {}
     for row in connection.execute(sa.select(of.leaf, of.run, of.scope, of.number)):
@@ -173,7 +214,7 @@ def _erasures(connection: sa.Connection, runs: Container[str]) -> list[dict[str,
     return [
         {"leaf": leaf, "places": sorted(places)}
         for leaf, places in sorted(lists.items())
-        if any(run in runs for run, _, _ in places)
+        if any(run in runs or (scope == "disposition" and number in decided) for run, scope, number in places)
     ]
 
 

@@ -20,7 +20,10 @@ from integrity.errors import LedgerError
 from integrity.ledger.keys import LedgerKey, PublicKey
 from integrity.ledger.log import canonical_json
 
-__all__ = ["OURS", "TEST_RESULT", "opened", "signed", "subjects"]
+__all__ = ["OURS", "STATEMENT", "TEST_RESULT", "opened", "signed", "subjects"]
+
+#: The file of a pack in which our own statement is.
+STATEMENT: Final = "reconciliation.dsse.json"
 
 TEST_RESULT: Final = "https://in-toto.io/attestation/test-result/v0.1"
 OURS: Final = "https://pypi.org/project/processing-integrity/reconciliation/v1"

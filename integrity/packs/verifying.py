@@ -26,6 +26,7 @@ from integrity.packs.opening import Flaw, Pack, open_pack
 from integrity.packs.statements import OURS, TEST_RESULT, opened, subjects
 from integrity.packs.told import predicate, runs_of, test_result
 from integrity.packs.tying import erasures, tie, tie_contract
+from integrity.packs.tying_cases import tie_steps
 
 __all__ = ["PackVerification", "sound_pack", "verify_pack"]
 
@@ -129,6 +130,7 @@ def _verified(pack: Pack, key: PublicKey | None, held: Sequence[Checkpoint]) -> 
         for run in runs:
             with pack.flawed(f"runs/{run.name}"):
                 tie(pack, run, gone, pseudonymised=pseudonymised)
+        tie_steps(pack, gone, pseudonymised=pseudonymised)
         for digest in sorted({run.started["contract"]["sha256"] for run in runs}):
             with pack.flawed(f"contracts/{digest}.json"):
                 tie_contract(pack, digest)
