@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench docs notebooks clean
 
 demo: $(VENV)/.run
 	$(BIN)/integrity demo integrity-demo
@@ -19,6 +19,13 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py && $(BIN)/python benchmarks/databases.py && $(BIN)/python benchmarks/mail.py && \
 	$(BIN)/python benchmarks/files.py && $(BIN)/python benchmarks/rules.py && $(BIN)/python benchmarks/ledger.py
 
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The notebooks as they are committed: run over the demo, in a folder that is nobody's.
+notebooks: $(VENV)/.dev
+	$(BIN)/python notebooks/execute.py
+
 # Two stamps, so that the demo need not wait for the developers' tools.
 $(VENV)/.run: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -31,4 +38,4 @@ $(VENV)/.dev: pyproject.toml
 	touch $@ $(VENV)/.run
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis integrity-demo
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis integrity-demo
