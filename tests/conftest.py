@@ -9,7 +9,17 @@ import polars as pl
 import pytest
 
 import integrity
-from tests.servers import Duckdb, Engine, Mariadb, Parquet, Postgres, Sqlite, mariadb_server, postgres_server
+from tests.servers import (
+    Duckdb,
+    Engine,
+    Mariadb,
+    Parquet,
+    Postgres,
+    Sqlite,
+    certificates_read_once,
+    mariadb_server,
+    postgres_server,
+)
 
 START = dt.datetime(2026, 3, 2, 0, 0, tzinfo=dt.UTC)
 
@@ -77,7 +87,7 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[Mariadb]:
     """A real MariaDB."""
-    with mariadb_server() as server:
+    with certificates_read_once(), mariadb_server() as server:
         yield server
 
 
@@ -93,3 +103,15 @@ def engines(postgres: Postgres, mariadb: Mariadb, tmp_path_factory: pytest.TempP
         Parquet(folder),
     ]
     return {engine.name: engine for engine in every}
+
+
+@pytest.fixture
+def _self_tested() -> None:
+    """Runs of this test send planted rows through their stores, too, as all runs do outside of these tests."""
+
+
+@pytest.fixture
+def _quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the self-test, which takes more than half of a small run, in modules that are not about it."""
+    if "_self_tested" not in request.fixturenames:
+        monkeypatch.setattr("integrity.reconciliation.run_self_test", lambda *_, **__: "left out")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import decimal
+import functools
 import os
 import shutil
 import socket
@@ -266,6 +267,21 @@ def postgres_server() -> Iterator[Postgres]:
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def certificates_read_once() -> Iterator[None]:
+    """Each connection of PyMySQL reads all certificates of this machine, which takes longer than what is then asked.
+
+    That of a server without a certificate of its own checks none of them, so that one reading serves them all.
+    """
+    from pymysql.connections import Connection
+
+    made: Any = Connection._create_ssl_ctx  # type: ignore[attr-defined]
+    plain = functools.cache(lambda: made(None, {}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connection, "_create_ssl_ctx", lambda self, said: made(self, said) if said else plain())
+        yield
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import datetime as dt
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -172,6 +173,7 @@ def oracle_words(promise: integrity.Contract, item: dict[str, Any]) -> tuple[int
     return oracle.words(oracle.encode([oracle.canonical(item[name], columns[name], "UTC") for name in order]))
 
 
+@pytest.mark.usefixtures("_quick")
 @LAW
 @given(rows=st.lists(ROW, min_size=1, max_size=6), data=st.data())
 def test_one_changed_value_is_found_from_every_pair(

@@ -35,6 +35,7 @@ from integrity.demo.drive.catalogue import CATALOGUE
 from integrity.demo.wrong_grants import NAMES
 from integrity.errors import StoreError, UsageError
 from tests.grants_oracle import Rules, expected_of
+from tests.shell import called
 from tests.test_demo_day import members
 
 #: The log knows no moment at which a grant was entered.
@@ -498,17 +499,7 @@ def test_too_small_a_day_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_shows_the_day_and_how_to_repeat_it(tmp_path: Path) -> None:
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "integrity", *words],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            env={**os.environ, "COLUMNS": "150", "PYTHONIOENCODING": "utf-8"},
-        )
-
-    shown = run("demo", "d", "--day", "drive", "--files", "600")
+    shown = called(tmp_path, "demo", "d", "--day", "drive", "--files", "600")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "Traceback" not in shown.stdout
     assert f"in {len(REPORTED)} ways" in shown.stdout
@@ -518,6 +509,6 @@ def test_the_command_shows_the_day_and_how_to_repeat_it(tmp_path: Path) -> None:
     assert (tmp_path / "d" / "drive" / "result.json").is_file()
     again = re.search(r"integrity reconcile (.+) \\\n\s+(.+)", shown.stdout)
     assert again is not None
-    repeated = run("reconcile", *(word.strip("'") for word in f"{again[1]} {again[2]}".split()))
+    repeated = called(tmp_path, "reconcile", *(word.strip("'") for word in f"{again[1]} {again[2]}".split()))
     assert repeated.returncode == 1, repeated.stderr  # the day it shows has faults; the demo itself passed
     assert repeated.stdout.splitlines()[0] == shown.stdout.splitlines()[0]

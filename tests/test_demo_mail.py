@@ -33,6 +33,7 @@ from integrity.demo.mail.catalogue import CATALOGUE
 from integrity.demo.mail.letters import Style, Text, written
 from integrity.demo.wrong_grants import NAMES
 from integrity.errors import StoreError, UsageError
+from tests.shell import called
 
 #: What each fault must yield for one mailbox that it befalls. A change here changes what the demo teaches.
 EXPECTED = {
@@ -424,17 +425,7 @@ def test_too_small_a_day_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_shows_the_day_and_how_to_repeat_it(tmp_path: Path) -> None:
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "integrity", *words],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            env={**os.environ, "COLUMNS": "150", "PYTHONIOENCODING": "utf-8"},
-        )
-
-    shown = run("demo", "d", "--day", "mail", "--mails", "600")
+    shown = called(tmp_path, "demo", "d", "--day", "mail", "--mails", "600")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "Traceback" not in shown.stdout
     assert f"in {len(EXPECTED)} ways" in shown.stdout
@@ -443,6 +434,6 @@ def test_the_command_shows_the_day_and_how_to_repeat_it(tmp_path: Path) -> None:
     assert (tmp_path / "d" / "mail" / "result.json").is_file()
     again = re.search(r"integrity reconcile (.+) \\\n\s+(.+)", shown.stdout)
     assert again is not None
-    repeated = run("reconcile", *(word.strip("'") for word in f"{again[1]} {again[2]}".split()))
+    repeated = called(tmp_path, "reconcile", *(word.strip("'") for word in f"{again[1]} {again[2]}".split()))
     assert repeated.returncode == 1, repeated.stderr  # the day it shows has faults; the demo itself passed
     assert repeated.stdout.splitlines()[0] == shown.stdout.splitlines()[0]

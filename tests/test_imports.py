@@ -11,6 +11,8 @@ from pathlib import Path
 import integrity
 
 ROOT = Path(integrity.__file__).parent
+#: What opens into a later room when it is called, and says so in CONTRIBUTING.
+DOORS = {("result", "report")}
 
 
 def test_import_loads_nothing_that_is_not_used() -> None:
@@ -27,6 +29,10 @@ def test_import_loads_nothing_that_is_not_used() -> None:
         "great_expectations",
         "duckdb",
         "hypothesis",
+        "babel",
+        "jinja2",
+        "matplotlib",
+        "scipy",
     }
     assert "polars" in loaded
 
@@ -50,7 +56,8 @@ def test_imports_go_one_way() -> None:
                     [node.module] if node.module != "integrity" else [f"integrity.{alias.name}" for alias in node.names]
                 )
                 for target in (name.split(".")[1] for name in names if "." in name):
-                    assert rank[target] < rank[room] or target == room, f"{room} imports {target}"
+                    inward = rank[target] < rank[room] or target == room
+                    assert inward or (room, target) in DOORS, f"{room} imports {target}"
 
 
 def test_every_public_name_is_there_and_documented() -> None:

@@ -13,7 +13,10 @@ import integrity
 from tests.tree_servers import tool
 
 GIB = 2**30
-MANY = 100_000
+#: More than a chunk holds.
+MANY = 70_000
+#: What sha256sum says of two gigabytes of zeros and an x.
+SPARSE = "4ec7c05249cde176c7277af25f400dc66e87fabf7158179a191562d4338c42d3"
 PEAK = """
 import resource, sys
 import integrity
@@ -33,19 +36,19 @@ def run(here: str, there: str) -> tuple[str, int, int]:
     return said[0], int(said[1]), int(said[2])
 
 
-def test_a_few_sparse_files_of_two_gigabytes_need_no_memory(tmp_path: Path) -> None:
-    for side, last in (("a", b"x"), ("b", b"x"), ("c", b"y")):
-        (tmp_path / side).mkdir()
-        for number in range(1):
-            with (tmp_path / side / f"{number}.img").open("wb") as file:
-                file.seek(2 * GIB + number)
-                file.write(last)
-            os.utime(tmp_path / side / f"{number}.img", (1e9, 1e9))
-    verdict, matched, mebibytes = run(f"tree:{tmp_path}/a", f"tree:{tmp_path}/b")
+def test_a_sparse_file_of_two_gigabytes_is_what_sha256sum_says_and_needs_no_memory(tmp_path: Path) -> None:
+    """Its very last byte makes the digest another one."""
+    root = tmp_path / "t"
+    root.mkdir()
+    with (root / "0.img").open("wb") as file:
+        file.seek(2 * GIB)
+        file.write(b"x")
+    os.utime(root / "0.img", (1e9, 1e9))
+    sums = tmp_path / "SHA256SUMS"
+    sums.write_text(f"{SPARSE}  0.img\n")
+    verdict, matched, mebibytes = run(f"manifest:{sums}", f"tree:{root}")
     assert (verdict, matched) == ("pass", 1)
     assert mebibytes < 200
-    result = integrity.reconcile("tree", f"tree:{tmp_path}/a", f"tree:{tmp_path}/c")
-    assert (result.totals["corrupt"], set(result.breaks["differing"])) == (1, {"sha256"})
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +62,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_a_hundred_thousand_files_are_what_sha256sum_says(many: Path) -> None:
+def test_seventy_thousand_files_are_what_sha256sum_says(many: Path) -> None:
     sums = many.parent / "SHA256SUMS"
     line = f"find . -type f -print0 | xargs -0 {tool('sha256sum')} > {sums}"
     subprocess.run(["bash", "-c", line], cwd=many, check=True)

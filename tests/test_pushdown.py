@@ -24,6 +24,8 @@ COLUMNS = {"message_id": "key", "body": "text", "size_bytes": "integer", "sent_a
 CUT = at(24 * 60)
 ZONES = {"source": "UTC", "destination": "UTC"}
 
+pytestmark = pytest.mark.usefixtures("_quick")
+
 
 def rows(*messages: dict[str, Any]) -> list[list[Any]]:
     return [[each[name] for name in COLUMNS] for each in messages]
@@ -88,6 +90,7 @@ def test_only_totals_travel_and_then_only_what_differs(engine: Engine) -> None:
     assert seen.counts == {side: 10 + max(1, whole) for side in ("source", "destination")}  # ten fingerprints, one item
 
 
+@pytest.mark.usefixtures("_self_tested")
 def test_the_run_says_how_each_side_was_read_and_why(postgres: Postgres, duckdb: Duckdb, tmp_path: Path) -> None:
     here, there = postgres.fill("outbox", COLUMNS, thirty()), duckdb.fill("archive", COLUMNS, thirty())
     result = integrity.reconcile(promise(), here, there, as_of=CUT)
@@ -169,6 +172,7 @@ def test_one_value_that_sql_cannot_write_out_exactly_and_nothing_of_its_answer_i
         assert (result.totals["matched"], result.totals["invalid"]) == (2, 1)
 
 
+@pytest.mark.usefixtures("_self_tested")
 def test_local_times_of_a_zone_that_left_its_clocks_alone_are_shifted(engines: dict[str, Engine]) -> None:
     columns = COLUMNS | {"sent_at": "local", "stored_at": "local"}
     seoul = dt.timedelta(hours=9)
@@ -228,6 +232,7 @@ def test_a_primary_key_spares_the_search_for_repetitions(postgres: Postgres) -> 
     assert "PARTITION BY" not in integrity.explain(promise(), url, url, as_of=CUT, pushdown="always")
 
 
+@pytest.mark.usefixtures("_self_tested")
 def test_normal_form_newlines_and_blanks_are_the_databases_work_where_it_knows_them(engines: dict[str, Engine]) -> None:
     said = {"body": {"type": "text", "unicode": "NFC", "newline": "lf", "trim": True}}
     contract = promise(content=said, amounts=[])
@@ -284,6 +289,7 @@ def test_explain_prints_sql_that_runs_as_it_stands(postgres: Postgres, mariadb: 
     assert pulled.count("sent_at IS NULL") == 2  # items without time, by a statement of their own on each side
 
 
+@pytest.mark.usefixtures("_self_tested")
 def test_an_identity_column_of_any_name_is_asked_for(postgres: Postgres) -> None:
     columns = {"100%s": "key", "body": "text"}
     here = postgres.fill("odd", columns, [["a", "x"], ["b", "x"]])

@@ -35,21 +35,12 @@ COLUMNS = {
     "at": "instant",
 }
 UTC = {"source": "UTC", "destination": "UTC"}
+
+pytestmark = pytest.mark.usefixtures("_quick")
+
 DATABASES = pytest.mark.parametrize("name", ["postgresql", "mariadb", "duckdb"])
 PUSHED = "pushed down, as asked for"
 TRAPS = ["text", "Text", "text ", " text", "téxt", "téxt", "TEXT", "", "'; --", "100%", "a:b", "text\n"]
-
-
-@pytest.fixture(autouse=True)
-def _quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Most of these are not about the self-test."""
-    if "_self_tested" not in request.fixturenames:
-        monkeypatch.setattr("integrity.reconciliation.run_self_test", lambda *_, **__: "left out")
-
-
-@pytest.fixture
-def _self_tested() -> None:
-    """Planted rows are sent to the database, too."""
 
 
 def contract(*validity: dict[str, Any], **changes: Any) -> integrity.Contract:
