@@ -18,14 +18,12 @@ from rich.console import Console
 
 import integrity.cli_casework  # its verbs join those of the ledger, as do those of the next
 import integrity.cli_samples  # noqa: F401
-from integrity.cli_ledger import ledger_group, reperform_command, status_command, verify_command
+from integrity.cli_ledger import ledger_group, reperform_command, screen, status_command, verify_command
 from integrity.cli_report import report_command
 from integrity.errors import IntegrityError, UsageError
 
 __all__ = ["main"]
 
-_out = Console()
-_err = Console(stderr=True)
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
@@ -86,14 +84,14 @@ def _demonstrate_quarter(directory: Path, seed: int, *, first: bool) -> None:
         failed = sum(result.exit_code == 1 for result in results)
         said = f"a quarter of orders: {len(results)} weekly runs on record, {failed} found breaks"
     if not first:
-        _out.print()
-    _out.print(f"{said}; look at it:")
+        screen().print()
+    screen().print(f"{said}; look at it:")
     for line in (
         f"integrity status --ledger {ledger} --period 2026-03",
         f"integrity ledger breaks --ledger {ledger}",
         f"integrity notebook quarter --ledger {ledger}",
     ):
-        _out.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
+        screen().print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _demonstrated(made: Any, ledger: str, *, first: bool) -> bool:
@@ -120,27 +118,29 @@ def _demonstrated(made: Any, ledger: str, *, first: bool) -> bool:
         result.to_json(made.directory / "result.json")
         result.to_html(made.directory / "report.html", zone="Asia/Seoul")
     if not first:
-        _out.print()
+        screen().print()
     _show(result)
     compared = compare(made, result.breaks)
-    _out.print(
+    screen().print(
         f"\nplanted {len(made.planted)} breaks in {len(compared.by_fault())} ways; found {len(compared.found)}, "
         f"missed {len(compared.missed)}, wrongly accused {len(compared.wrongly_accused)}"
     )
     unproven, left_open = made.counts.get("unverified", 0), result.totals["unverified"]
     if unproven or left_open:
-        _out.print(f"planted {unproven} files whose content nobody can compare; unverified {left_open}")
+        screen().print(f"planted {unproven} files whose content nobody can compare; unverified {left_open}")
     table = Table(box=None, padding=(0, 1), header_style="bold")
     for name in ("planted", "found", "as", "what was done"):
         table.add_column(name, overflow="fold", no_wrap=name != "what was done")
     for fault, why, kinds, found, total in compared.by_fault():
         table.add_row(fault, f"{found}/{total}", kinds, why)
-    _out.print(table)
+    screen().print(table)
     for accused in compared.wrongly_accused[:10]:
-        _out.print(f"wrongly accused: {accused}", markup=False)
-    _out.print(f"\nthe files are in {made.directory}/; open report.html, look at result.json, and try:", soft_wrap=True)
+        screen().print(f"wrongly accused: {accused}", markup=False)
+    screen().print(
+        f"\nthe files are in {made.directory}/; open report.html, look at result.json, and try:", soft_wrap=True
+    )
     listed = "".join(f"--{name} '{store}' " for name, store in (("members", members), ("grants", grants)) if store)
-    _out.print(
+    screen().print(
         f"  integrity reconcile {made.contract} '{made.source}' '{made.destination}' \\\n"
         f"    {listed}--outcomes '{made.outcomes}' --as-of {made.as_of.isoformat()}",
         soft_wrap=True,
@@ -295,7 +295,9 @@ def notebook_command(name: str | None, ledger: str | None, given: tuple[str, ...
     if name is None:
         for each in notebooks().values():
             parameters = ", ".join(each.parameters)
-            _out.print(f"{each.name:<15} {each.about} ({parameters})", markup=False, highlight=False, soft_wrap=True)
+            screen().print(
+                f"{each.name:<15} {each.about} ({parameters})", markup=False, highlight=False, soft_wrap=True
+            )
         return 0
     if ledger is None:
         raise UsageError("no ledger is named", "give --ledger URL, or set INTEGRITY_LEDGER")
@@ -308,7 +310,7 @@ def notebook_command(name: str | None, ledger: str | None, given: tuple[str, ...
     with _progress() as progress:
         progress.step(f"running {name}")
         kept = run_notebook(name, ledger, parameters=chosen, directory=directory)
-    _out.print(f"kept {kept} and {kept.with_suffix('.html')}", markup=False, highlight=False, soft_wrap=True)
+    screen().print(f"kept {kept} and {kept.with_suffix('.html')}", markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
@@ -323,7 +325,7 @@ def list_() -> int:
     from integrity.contracts import Contract, builtin_contracts
 
     for name, path in sorted(builtin_contracts().items()):
-        _out.print(f"{name:<12} {Contract.from_yaml(path).about}", markup=False, highlight=False, soft_wrap=True)
+        screen().print(f"{name:<12} {Contract.from_yaml(path).about}", markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
@@ -418,20 +420,20 @@ def _unrecorded(show: Callable[[Any], Any]) -> Iterator[None]:
 def _progress() -> Iterator[Any]:
     from integrity.report.terminal import RowProgress
 
-    with RowProgress(_err) as progress:
+    with RowProgress(Console(stderr=True)) as progress:
         yield progress
 
 
 def _show(result: Any) -> None:
     from integrity.report.terminal import show as show_result
 
-    show_result(result, _out)
+    show_result(result, screen())
 
 
 def _finish(result: Any, json_: Path | None) -> int:
     _show(result)
     if result.recorded is not None:
-        _out.print(f"on record as run {result.recorded}", markup=False, highlight=False)
+        screen().print(f"on record as run {result.recorded}", markup=False, highlight=False)
     if json_ is not None:
         result.to_json(json_)
     return int(result.exit_code)
@@ -477,4 +479,4 @@ def _guarded(work: Callable[[], Any]) -> int:
 
 
 def _say(problem: object) -> None:
-    _err.print(f"integrity: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
+    Console(stderr=True).print(f"integrity: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)

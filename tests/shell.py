@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from integrity import cli
 
@@ -32,8 +31,7 @@ def called(place: Path, *arguments: str) -> Called:
     with pytest.MonkeyPatch.context() as patch, contextlib.chdir(place):
         patch.setattr(sys, "stdout", out := io.StringIO())
         patch.setattr(sys, "stderr", err := io.StringIO())
-        patch.setattr(cli, "_out", Console(width=160))
-        patch.setattr(cli, "_err", Console(width=160, stderr=True))
+        patch.setenv("COLUMNS", "160")
         patch.delenv("INTEGRITY_DEBUG", raising=False)
         with pytest.raises(SystemExit) as left:
             cli.main(list(arguments))

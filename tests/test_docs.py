@@ -31,7 +31,6 @@ from typing import Any
 import click
 import polars as pl
 import pytest
-from rich.console import Console
 
 import integrity
 from integrity.cli import cli, main
@@ -223,9 +222,7 @@ def printed(work: Callable[[], None]) -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdout", out := io.StringIO())
         patch.setattr(sys, "stderr", out)
-        for name, module in list(sys.modules.items()):
-            if name.startswith("integrity.cli") and hasattr(module, "_out"):
-                patch.setattr(module, "_out", Console(width=160))
+        patch.setenv("COLUMNS", "160")
         work()
     return out.getvalue()
 

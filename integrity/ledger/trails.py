@@ -200,9 +200,12 @@ def step_of(leaf: int, body: Mapping[str, Any], reason: str | None = None) -> St
         KeyError, TypeError, ValueError: it is none.
     """
     rows = tuple((str(run), int(number)) for run, number in body["rows"])
-    names = ("disposition", "reference", "control", "by", "operator")
-    told = {name: body[name] for name in names}
-    return Step(leaf, body["at"], body["step"], rows, body["follows"], **told, commitment=body["reason"], reason=reason)
+    said = {name: body[name] for name in ("at", "step", "disposition", "by", "operator")}
+    perhaps = {name: body[name] for name in ("reference", "control")} | {"commitment": body["reason"]}
+    words = (*said.values(), *(each for each in perhaps.values() if each is not None))
+    if not rows or not all(isinstance(each, str) for each in words) or not isinstance(body["follows"], int | None):
+        raise ValueError("it names no break, or tells in no words who decided what")
+    return Step(leaf=leaf, rows=rows, follows=body["follows"], reason=reason, **said, **perhaps)
 
 
 def trail_of(connection: sa.Connection, place: Place) -> Trail:

@@ -186,10 +186,15 @@ class Facts:
         for side, names in shares.items():
             parts = {name: t[name] for name in names if t[name] or name == "matched"} if known else {}
             beyond = t[f"{side}_records"] - sum(parts.values())
-            if parts and beyond:  # the other half of a pair lies in a window that the run was not asked for
+            if parts and beyond and self._asked_for_a_period():  # the other half of a pair lies outside of it
                 parts["outside" if beyond < 0 else "foreign"] = beyond
             made.append(Statement(side, t[f"{side}_records"], parts))
         return made[0], made[1]
+
+    def _asked_for_a_period(self) -> bool:
+        """Whether a run was, as far as is known."""
+        told = self.described
+        return not told or told.get("since") is not None or told.get("until") is not None
 
     def timeliness(self) -> Timeliness | None:
         """How soon items arrived; ``None`` where the contract has no clock for that."""

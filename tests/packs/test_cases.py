@@ -20,6 +20,7 @@ from integrity.ledger.casework import dispose, reopen
 from integrity.ledger.erasing import erase
 from integrity.ledger.listing import breaks, runs
 from integrity.ledger.log import canonical_json
+from integrity.ledger.trails import step_of
 from integrity.packs import cases, export, trace, verify_pack
 from tests.effort import examples
 from tests.ledger import books
@@ -139,6 +140,19 @@ def test_who_decided_alone_is_named_in_a_log_of_their_own(
     with_leaves(copy, forged, book.key)
     signed_anew(copy, book.key)
     assert any(re.search(why, flaw.why) for flaw in verify_pack(copy).flaws)
+
+
+def test_a_step_tells_in_words_who_decided_what(pack: Path) -> None:
+    """Whatever is signed: a list where a reference should stand is a flaw, and no frame of the cases has to hold it."""
+    bodies = [json.loads(body) for body in leaves(pack).values() if '"kind":"disposition"' in body]
+    assert bodies
+    for body in bodies:
+        assert step_of(1, body).by == body["by"]
+        for name in ("at", "step", "disposition", "by", "operator", "reference", "control", "reason", "follows"):
+            with pytest.raises(ValueError, match="tells in no words"):
+                step_of(1, body | {name: []})
+        with pytest.raises(ValueError, match="names no break"):
+            step_of(1, body | {"rows": []})
 
 
 @settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 import integrity
 from integrity.errors import IntegrityError, UsageError
@@ -23,8 +25,10 @@ from integrity.report import plots, words
 from integrity.report.facts import KINDS, OF_A_KIND, facts_of
 from integrity.report.html import page
 from integrity.report.reader import Reader
+from integrity.report.terminal import show as show_result
 from integrity.spool import Log
 from tests import browser
+from tests import conftest as tests
 from tests.report.found import HOSTILE, found, nothing_judged, reconciled
 from tests.shell import called
 from tests.test_reconcile_laws import Case, cases, law, without_self_test
@@ -111,6 +115,23 @@ def test_what_the_page_states_is_what_the_frames_say(case: Case, language: str) 
     for name in read.facts:
         if name.startswith("found."):
             assert read.number(name) == result.totals[name.removeprefix("found.")]
+
+
+def test_a_copy_of_an_item_that_lies_outside_the_period_is_stated() -> None:
+    """It is the item's match and not of the records that were asked for: a statement says so, or its sum is not its
+    total."""
+    sent, kept = (tests.frame(tests.message(1, there), tests.message(2, 610)) for there in (600, 300))
+    result = integrity.reconcile(tests.promise(), sent, kept, since=tests.at(360))
+    read = Read(page(facts_of(result), language="en", made=MADE))
+    stated = {name: read.number(name) for name in read.facts if name.startswith("destination.")}
+    assert stated == {
+        f"destination.{name}": n for name, n in (("total", 1), ("matched", 1), ("corrupt", 1), ("outside", -1))
+    }
+    assert read.number("source.total") == 2
+    assert "outside the period of this run" in read.shown
+    screen = Console(width=160, file=io.StringIO())
+    show_result(result, screen)
+    assert "destination 1 = 1 matched + 1 corrupt - 1 outside since and until" in screen.file.getvalue()
 
 
 def hostile(result: integrity.Result, text: str) -> integrity.Result:
