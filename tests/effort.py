@@ -12,5 +12,5 @@ THOROUGH = os.environ.get("INTEGRITY_TEST_PROFILE") == "thorough"
 
 
 def examples(many: int) -> int:
-    """Return how many examples of ``many`` to try: a third of them, and no fewer than ten."""
-    return many if THOROUGH else min(many, max(10, many // 3))
+    """Return how many examples of ``many`` to try: a quarter of them, and no fewer than eight."""
+    return many if THOROUGH else min(many, max(8, many // 4))
