@@ -95,7 +95,7 @@ def assemble(
         for part, frame in zip(parts, frames, strict=True):
             part.append(_of(frame, unlocated, keys))
     batches = _joined([_summed(side, part, keys) for side, part in zip(_SIDES, parts, strict=True)], counts, keys)
-    batches = batches.with_columns(is_open(case).alias("open"), _located(batches, unlocated, keys))
+    batches = batches.with_columns(is_open(batches[BATCH], case).alias("open"), _located(batches, unlocated, keys))
     batches = _recorded(batches, totals, recorded, case)
     _check(batches)
     if seals is not None:

@@ -22,6 +22,7 @@ def batch_frame(judged: pl.DataFrame, histogram: pl.DataFrame, contract: Contrac
     keys = [*contract.partition, BATCH]
     latency = percentiles(histogram, keys, {"latency_p50": 0.5, "latency_p95": 0.95})
     peak = pl.col("destination_latency_max")
+    judged = judged.with_columns(_hash(judged, side) for side in ("source", "destination"))
     joined = judged.join(latency, on=keys, how="left", nulls_equal=True).with_columns(
         # the middle of the last bucket may lie above the exact maximum
         pl.min_horizontal("latency_p50", peak).alias("latency_p50"),
@@ -31,12 +32,9 @@ def batch_frame(judged: pl.DataFrame, histogram: pl.DataFrame, contract: Contrac
             "excluded"
         ),
         (pl.col("source_superseded") + pl.col("destination_superseded")).alias("superseded"),
-        *(_hash(side) for side in ("source", "destination")),
     )
-    if contract.window is not None:
-        ends = pl.col(BATCH).map_elements(contract.window.end_of, return_dtype=pl.Int64)
-    else:
-        ends = pl.lit(None, pl.Int64)
+    starts = joined[BATCH]
+    ends = contract.window.ends(starts) if contract.window is not None else starts.clear(len(starts))
     located = pl.col("located")
     counts = (
         "matched",
@@ -73,9 +71,7 @@ def total_counts(batches: pl.DataFrame) -> dict[str, int]:
     return {name: int(named[name].sum() or 0) for name in _TOTALS}
 
 
-def _hash(side: str) -> pl.Expr:
+def _hash(judged: pl.DataFrame, side: str) -> pl.Series:
     """Hash totals as text: two 64-bit words, big-endian."""
-    words = pl.struct(f"{side}_hash_0", f"{side}_hash_1")
-    return words.map_elements(
-        lambda w: f"sum128:{w[f'{side}_hash_0']:016x}{w[f'{side}_hash_1']:016x}", return_dtype=pl.String
-    ).alias(f"{side}_hash")
+    words = judged.select(f"{side}_hash_0", f"{side}_hash_1").iter_rows()
+    return pl.Series(f"{side}_hash", [f"sum128:{high:016x}{low:016x}" for high, low in words], dtype=pl.String)

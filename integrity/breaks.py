@@ -140,13 +140,12 @@ def disagree(name: str) -> pl.Expr:
     return ((mine != other) & (how == hows) & (how != "?")).fill_null(False)
 
 
-def is_open(case: Case) -> pl.Expr:
-    """Whether a batch is open: its end and the grace period are not over as of the run. The untimed one never is."""
+def is_open(batches: pl.Series, case: Case) -> pl.Series:
+    """Whether batches are open: the end and the grace period are not over as of the run. The untimed one never is."""
     window, grace = case.contract.window, case.contract.grace
     if window is None:
-        return pl.lit(False)
-    ends = pl.col(BATCH).map_elements(window.end_of, return_dtype=pl.Int64)
-    return (ends + grace > case.as_of).fill_null(False)
+        return pl.repeat(False, len(batches), dtype=pl.Boolean, eager=True)
+    return (window.ends(batches) + grace > case.as_of).fill_null(False)
 
 
 def placed(breaks: pl.DataFrame, case: Case) -> pl.DataFrame:
@@ -225,14 +224,11 @@ def _differing(corrupt: pl.DataFrame, case: Case) -> list[pl.Series]:
     columns = {CONTENT + name: (name, column) for name, column in case.contract.content.items()}
     if clock is not None and clock.carried:
         columns = {EVENT: (clock.event.name, Column(type=ColumnType.TIMESTAMP))} | columns
-    corrupt = corrupt.with_columns(
-        pl.struct(f"s.{DETAIL}{column.detail}", f"d.{DETAIL}{column.detail}")
-        .map_elements(lambda both: parts_that_differ(*both.values()), return_dtype=pl.String)
-        .fill_null(name)
-        .alias(f"__says.{name}")
-        for name, column in case.contract.content.items()
-        if column.detail is not None
-    )
+    for name, column in case.contract.content.items():
+        if column.detail is not None:
+            parts = corrupt.select(f"s.{DETAIL}{column.detail}", f"d.{DETAIL}{column.detail}").iter_rows()
+            says = pl.Series(f"__says.{name}", [parts_that_differ(*both) or name for both in parts], dtype=pl.String)
+            corrupt = corrupt.with_columns(says)
     differs = {
         key: pl.col(f"s.{key}").ne_missing(pl.col(f"d.{key}"))
         if not (column.evidence or column.optional)  # what a side does not tell does not differ
@@ -305,27 +301,24 @@ def _invalid(items: pl.DataFrame, case: Case) -> pl.DataFrame:
         named = pl.all_horizontal(pl.col(name).is_not_null() for name in case.contract.identity)
         again = named & (pl.col("s.__copy") > 0)
         copies = pl.when(again).then(pl.format("the identity is {} times in the source", "s.__copies"))
-    reason = merged_reason(pl.col("s.__invalid"), pl.col("d.__invalid"))
+    rows = _judged(items)
+    reason = merged_reason(rows["s.__invalid"], rows["d.__invalid"])
     both = pl.concat_str(reason, copies, separator="; ", ignore_nulls=True).replace("", None)
-    return (
-        _judged(items)
-        .with_columns(both.alias("reason"), pl.lit("invalid").alias("kind"))
-        .filter(pl.col("reason").is_not_null())
+    return rows.with_columns(both.alias("reason"), pl.lit("invalid").alias("kind")).filter(
+        pl.col("reason").is_not_null()
     )
 
 
-def merged_reason(source: pl.Expr, destination: pl.Expr) -> pl.Expr:
+def merged_reason(source: pl.Series, destination: pl.Series) -> pl.Series:
     """Both sides' reasons, once where they are the same."""
-    both = pl.struct(source.alias("s"), destination.alias("d")).map_elements(_both, return_dtype=pl.String)
-    one = pl.coalesce(source, destination)
-    return pl.when(source.is_not_null() & destination.is_not_null() & (source != destination)).then(both).otherwise(one)
+    both = zip(source.to_list(), destination.to_list(), strict=True)
+    return pl.Series("reason", [_merged(*reasons) for reasons in both], dtype=pl.String)
 
 
-def _both(reasons: dict[str, str | None]) -> str | None:
+def _merged(source: str | None, destination: str | None) -> str | None:
     """What is said of the source, and what else is of the destination."""
-    source, destination = reasons["s"], reasons["d"]
     if source is None or destination is None or source == destination:
-        return None
+        return source if source is not None else destination
     said = source.split("; ")
     more = "; ".join(reason for reason in destination.split("; ") if reason not in said)
     return f"{source}; destination: {more}" if more else source
@@ -422,7 +415,7 @@ def remarked(source: pl.DataFrame, destination: pl.DataFrame, case: Case) -> pl.
     alone = pl.col("__future").is_null()  # only the destination had something to say: the pair's batch is its own
     invalid = both.with_columns(
         pl.lit("invalid").alias("kind"),
-        merged_reason(pl.col("__invalid"), pl.col("__invalid:d")).alias("reason"),
+        merged_reason(both["__invalid"], both["__invalid:d"]).alias("reason"),
         pl.when(alone).then("__batch:d").otherwise(BATCH).alias(BATCH),
         pl.when(alone).then("__event:d").otherwise("__event").alias("__event"),
         pl.col("__processed:d").alias("__processed"),

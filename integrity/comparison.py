@@ -21,7 +21,7 @@ from integrity.passes import Measured, measure
 from integrity.seals import Sealer, Seals, compared
 from integrity.search import WAYS, Found, Progress, Search, Way, at_once
 from integrity.spool import Log, Sieve, Spool, together
-from integrity.totals import ControlTotals
+from integrity.totals import BATCH, ControlTotals
 
 __all__ = ["compare"]
 
@@ -64,7 +64,8 @@ def compare(
         )
         totals = [m.totals for m in measured]
         sealers = [m.sealer for m in measured]
-        agree = _agreement(totals[0], totals[1], sealers, case).with_columns(is_open(case).alias("open"))
+        agree = _agreement(totals[0], totals[1], sealers, case)
+        agree = agree.with_columns(is_open(agree[BATCH], case).alias("open"))
         located = isinstance(source, Reader) and isinstance(destination, Reader)
         # Recorded totals have no rows to look at: only what is unequal differs, the rest is counted as it was recorded.
         differing = agree.filter("differs" if located else "unequal")

@@ -129,7 +129,8 @@ class _Match:
             latest = newest(contract.columns.get(contract.latest_by), rows, among)
             self.left[side].supersede(rows.filter(~latest & rows["__inside"]))
             rows = rows.filter(latest)
-        open_ = rows.select(BATCH).unique().with_columns(is_open(self.case).alias("__open"))
+        open_ = rows.select(BATCH).unique()
+        open_ = open_.with_columns(is_open(open_[BATCH], self.case).alias("__open"))
         placed = rows.join(open_, on=BATCH, how="left", nulls_equal=True)
         return placed.with_columns(pl.col("__inside").alias("__scope"))
 

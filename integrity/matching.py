@@ -248,7 +248,7 @@ def _dated(items: pl.DataFrame, source: pl.DataFrame, case: Case) -> pl.DataFram
     processed = pl.when(alone & (pl.col("d.__processed") < case.horizon)).then(pl.col("d.__processed"))
     window = case.contract.window
     assert window is not None
-    ends = processed.map_elements(window.end_of, return_dtype=pl.Int64, skip_nulls=True)
+    ends = window.ends(items.select(processed).to_series())
     # Nobody knows when an item that found no partner was meant to be: it is judged when what was processed with it is.
     # What is left over of a known identity is filed where the first of that identity is, and shares its time if it has
     # none of its own.

@@ -431,7 +431,8 @@ def asked_of(reader: Reader, frame: pl.DataFrame, case: Case) -> tuple[pl.DataFr
 
     Of a contract with revisions these are all: which of them count is known only when all have been seen.
     """
-    open_ = frame.select(BATCH).unique().with_columns((~is_open(case)).alias(_CLOSED))
+    open_ = frame.select(BATCH).unique()
+    open_ = open_.with_columns((~is_open(open_[BATCH], case)).alias(_CLOSED))
     placed = frame.join(open_, on=BATCH, how="left", nulls_equal=True, maintain_order="left")
     within = inside(reader)
     if ANNOUNCED in frame.columns:  # such a row is no item

@@ -280,7 +280,8 @@ class Search:
             rows = rows.filter(newest(column, rows, ["__identity", "__inside"]))
         keys = self.case.batch_columns
         # Also the batches that this run does not read may be open: what is theirs is for a later run.
-        open_ = rows.select(BATCH).unique().with_columns(is_open(self.case).alias("__open"))
+        open_ = rows.select(BATCH).unique()
+        open_ = open_.with_columns(is_open(open_[BATCH], self.case).alias("__open"))
         chosen = self.chosen.select(*keys, pl.lit(True).alias("__chosen"))
         placed = rows.join(chosen, on=keys, how="left", nulls_equal=True)
         placed = placed.join(open_, on=BATCH, how="left", nulls_equal=True)

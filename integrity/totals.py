@@ -239,16 +239,13 @@ def add_frames(frames: Sequence[pl.DataFrame], keys: Sequence[str]) -> pl.DataFr
     """
     every = pl.concat(frames, how="vertical")
     amounts = [name for name in every.columns if name.startswith("amount.")]
-    return (
-        every.group_by(keys, maintain_order=True)
-        .agg(
-            pl.col(*COUNTS, *_HASHES).sum(),
-            pl.col("latency_max").max(),
-            pl.when(pl.len() == 1).then(pl.col("repeats").first()).alias("repeats"),
-            *[pl.col(name).map_batches(_exact_sum, returns_scalar=True, return_dtype=pl.String) for name in amounts],
-        )
-        .select(every.columns)
+    added = every.group_by(keys, maintain_order=True).agg(
+        pl.col(*COUNTS, *_HASHES).sum(),
+        pl.col("latency_max").max(),
+        pl.when(pl.len() == 1).then(pl.col("repeats").first()).alias("repeats"),
+        *amounts,
     )
+    return added.with_columns(_exact_sums(added[name]) for name in amounts).select(every.columns)
 
 
 def subtract(whole: pl.DataFrame, part: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
@@ -281,8 +278,8 @@ def subtract_histograms(whole: pl.DataFrame, part: pl.DataFrame, keys: Sequence[
     return rest.filter(pl.col("__count") > 0).with_columns(pl.col("__count").cast(pl.UInt64)).select(whole.columns)
 
 
-def _exact_sum(texts: pl.Series) -> str:
-    return str(sum(map(int, texts)))
+def _exact_sums(lists: pl.Series) -> pl.Series:
+    return pl.Series(lists.name, [str(sum(map(int, texts))) for texts in lists.to_list()], dtype=pl.String)
 
 
 def _add_histograms(histograms: Sequence[pl.DataFrame], keys: Sequence[str]) -> pl.DataFrame:

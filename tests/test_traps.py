@@ -507,3 +507,42 @@ def test_the_fingerprint_is_not_the_one_that_was_promised() -> None:
     digest = hashlib.sha256("é\x1f\x1f15\x1f2\x1f-\x1f2".encode()).hexdigest()
     assert result.batches["source_hash"].item() == f"sum128:{digest[:32]}"
     assert canonical.read(pa.array(["1.5"]), Column(type="decimal", scale=1)).text.to_list() == ["15"]
+
+
+_BESIDE_A_BUSY_THREAD = """
+import datetime as dt, faulthandler, threading
+faulthandler.dump_traceback_later(60, exit=True)
+import integrity, polars as pl
+start = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+sent = pl.DataFrame({"id": [str(n) for n in range(30)], "at": [start] * 30, "cents": list(range(30))})
+contract = integrity.Contract(
+    name="day", version=1, identity=["id"], content={"cents": "integer"}, amounts=["cents"],
+    clock={"event": "at"}, window={"every": "1d", "timezone": "Asia/Seoul"},
+)
+done = threading.Event()
+def busy():
+    while not done.is_set():
+        sent.to_pandas()
+threading.Thread(target=busy).start()
+try:
+    for _ in range(5):
+        result = integrity.reconcile(contract, sent, sent[1:], as_of=start + dt.timedelta(days=2))
+finally:
+    done.set()
+print(result.verdict, result.totals["lost"])
+"""
+
+
+def test_a_thread_that_holds_the_interpreter_waits_for_nobody() -> None:
+    """Polars' ``to_pandas`` keeps the interpreter's lock while it waits for Polars' own threads.
+
+    A function of Python in an expression makes those wait for the lock: on a machine of one processor, for ever.
+    """
+    said = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _BESIDE_A_BUSY_THREAD],
+        env=os.environ | {"POLARS_MAX_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.stdout.split() == ["fail", "1"], said.stderr

@@ -421,6 +421,9 @@ def test_many_instants_are_placed_as_each_would_be(events: list[int | None], zon
     assert found.dtype == pl.Int64
     assert found.name == "event"
     assert found.to_list() == [None if us is None else window.start_of(us) for us in events]
+    ends = window.ends(pl.Series("event", events, dtype=pl.Int64))
+    assert (ends.dtype, ends.name) == (pl.Int64, "event")
+    assert ends.to_list() == [None if us is None else window.end_of(us) for us in events]
 
 
 @settings(deadline=None)
@@ -433,8 +436,9 @@ def test_many_odd_instants_are_placed_as_each_would_be(drawn: list[tuple[str, in
 
 @given(st.lists(st.one_of(st.none(), INSTANTS)), st.integers(1, 3_652_059 * DAY))
 def test_many_instants_in_utc_are_exact(events: list[int | None], every: int) -> None:
-    found = Window(every).starts(pl.Series("event", events, dtype=pl.Int64))
-    assert found.to_list() == [None if us is None else us // every * every for us in events]
+    window, series = Window(every), pl.Series("event", events, dtype=pl.Int64)
+    assert window.starts(series).to_list() == [None if us is None else us // every * every for us in events]
+    assert window.ends(series).to_list() == [None if us is None else window.end_of(us) for us in events]
 
 
 def test_a_column_of_a_month_asks_zoneinfo_for_its_days_only() -> None:
