@@ -159,9 +159,9 @@ class Permits:
 
     def begin(self) -> None:
         """Forget everything."""
-        self._waiting = Spool()
+        self._revisions, self._waiting = Spool(), Spool()
         blank = self._reader.blank(Slice()).with_columns(pl.lit(0, pl.UInt64).alias(MARK))
-        self._waiting.add(self._rows(blank, None))
+        self._waiting.add(self._by_actor(self._rows(blank, None)))
         self._pieces: list[pl.DataFrame] = []
         self._used: list[pl.DataFrame] = []
         self._found = Log()
@@ -190,10 +190,13 @@ class Permits:
                 .otherwise(_EXEMPT)
                 .alias(_EXEMPT)
             )
-        if self._few is None:
-            self._waiting.add(rows)
+        if self._reader.contract.latest_by is not None:
+            self._revisions.add(rows)
             return
-        self._pieces.append(rows)
+        if self._few is None:
+            self._waiting.add(self._by_actor(rows))
+            return
+        self._pieces.append(self._by_actor(rows))
         if sum(piece.height for piece in self._pieces) >= _AT_ONCE:
             self._judge_pieces(self._few)
 
@@ -212,7 +215,7 @@ class Permits:
 
     def _judge(self, rows: pl.DataFrame, grants: pl.DataFrame) -> Judged:
         """Judge rows of which all grants of their actors are there."""
-        items = self._obliged(answerable(self._reader, rows)).with_row_index(_ROW)
+        items = self._obliged(rows).with_row_index(_ROW)
         self.judged += items.height
         judged = judge(_items(items), grants.drop(KEY), _rules(self._promise.grants, self._promise.within))
         self._keep(items, judged)
@@ -225,8 +228,14 @@ class Permits:
             own["approver"] = self._promise.approver
         own |= {f"x.{name}": name for exemption in self._promise.exempt for name in exemption.where}
         told = [self._text(chunk, name).filter(mine).alias(f"__{role}") for role, name in own.items()]
-        hashed = rows.with_columns(pl.col(KEY).alias("__home"), pl.lit(None, pl.String).alias(_EXEMPT), *told)
-        return hashed.with_columns(_key("__actor"))
+        return rows.with_columns(pl.lit(None, pl.String).alias(_EXEMPT), *told)
+
+    def _by_actor(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The items among rows of which all of the same identities are there, laid out as grants are: by actor.
+
+        The revisions of an item lie together only before: they may be of several actors.
+        """
+        return answerable(self._reader, rows).with_columns(pl.col(KEY).alias("__home"), _key("__actor"))
 
     def _text(self, chunk: Chunk | None, name: str) -> pl.Series:
         if chunk is None:
@@ -260,6 +269,9 @@ class Permits:
             used = pl.concat([none, *self._used]).group_by(_GRANT).agg(pl.col("items").sum())
             self.review.add(self._reviewed(self._few, used))
         else:
+            for part in self._revisions.parts():
+                self._waiting.add(self._by_actor(part))
+            self._revisions.clear()
             for rows, grants in together(self._waiting, self.grants.spool):
                 self.review.add(self._reviewed(grants, self._judge(rows, grants).used))
         self._waiting.clear()

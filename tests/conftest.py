@@ -120,3 +120,14 @@ def _quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     """Leave out the self-test, which takes more than half of a small run, in modules that are not about it."""
     if "_self_tested" not in request.fixturenames:
         monkeypatch.setattr("integrity.reconciliation.run_self_test", lambda *_, **__: "left out")
+
+
+#: Folders whose tests are about what is done with a finding, or about where rows come from.
+_NOT_ABOUT_FINDING = {"ledger", "packs", "report", "stores", "trees", "mail"}
+
+
+@pytest.fixture(autouse=True)
+def _quick_where_it_is_not_the_point(request: pytest.FixtureRequest) -> None:
+    """Small runs, of which a test makes many, go without the self-test there."""
+    if _NOT_ABOUT_FINDING & set(request.path.parts):
+        request.getfixturevalue("_quick")
