@@ -181,15 +181,11 @@ def breaks_of(items: pl.DataFrame, timed: pl.DataFrame, case: Case) -> pl.DataFr
     reason = pl.concat_str(reason, unapproved, separator="; ", ignore_nulls=True).replace("", None)
     matching = said.with_columns(pl.col("status").alias("kind"), reason.alias("reason"), *_stray(case.contract))
     differing = _differing(corrupt, case)
-    frames = [
-        _form(matching.filter(pl.col("status") != "corrupt"), case),
-        _form(matching.filter(status="corrupt").with_columns(differing), case),
-        _form(_invalid(items, case), case),
-        _form(_unauthorized(items), case),
-    ]
+    others = [matching.filter(status="corrupt").with_columns(differing), _invalid(items, case), _unauthorized(items)]
     if case.timely:
-        frames += [_form(frame, case) for frame in untimely(timed, case)]
-    return pl.concat(frames, how="diagonal")
+        others += untimely(timed, case)
+    frames = [matching.filter(pl.col("status") != "corrupt"), *(frame for frame in others if frame.height)]
+    return pl.concat([_form(frame, case) for frame in frames], how="diagonal")
 
 
 def _stray(contract: Contract) -> list[pl.Expr]:

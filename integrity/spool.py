@@ -261,8 +261,9 @@ class Sieve:
 
     def merge(self, other: Sieve) -> None:
         """Add the members of another sieve."""
-        self._bits |= other._bits
-        self.empty &= other.empty
+        if not other.empty:  # most are, and reading all of their bits is what would make them take room
+            self._bits |= other._bits
+            self.empty = False
 
     def holds(self, keys: pl.Series) -> pl.Series:
         slots = keys.to_numpy() >> np.uint64(64 - self._BITS)
