@@ -12,6 +12,7 @@ import ast
 import datetime as dt
 import os
 import re
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -143,16 +144,17 @@ def _executed(chosen: Notebook, given: Mapping[str, str], target: Path) -> Integ
         book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         draft.write_text(nbformat.writes(book), encoding="utf-8")  # type: ignore[no-untyped-call]
         try:
-            papermill.execute_notebook(
-                draft,
-                target,
-                dict(given),
-                kernel_name="python3",
-                kernel_manager_class=_private_kernels(),
-                progress_bar=False,
-                log_output=False,
-                execution_timeout=_SECONDS,
-            )
+            with tempfile.TemporaryDirectory(prefix="kernel-") as folder:
+                papermill.execute_notebook(
+                    draft,
+                    target,
+                    dict(given),
+                    kernel_name="python3",
+                    kernel_manager_class=_private_kernels(folder),
+                    progress_bar=False,
+                    log_output=False,
+                    execution_timeout=_SECONDS,
+                )
         except papermill.exceptions.PapermillExecutionError as error:
             said = " ".join(str(error.evalue).split())
             if error.ename == "AssertionError":
@@ -163,13 +165,17 @@ def _executed(chosen: Notebook, given: Mapping[str, str], target: Path) -> Integ
     return None
 
 
-def _private_kernels() -> type:
-    """Kernels that are spoken to by files of this user, not over TCP, where others on the machine could listen."""
+def _private_kernels(folder: str) -> type:
+    """Kernels that are spoken to by files of this user, not over TCP, where others on the machine could listen.
+
+    The files lie in a folder of this run: elsewhere, two that begin at once would take each other's.
+    """
     from jupyter_client.manager import AsyncKernelManager
     from traitlets import Unicode
 
     class Kernels(AsyncKernelManager):
         transport = Unicode("ipc" if os.name == "posix" else "tcp")
+        connection_file = Unicode(os.path.join(folder, "k.json"))
 
     return Kernels
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,29 +17,34 @@ import sqlalchemy as sa
 
 import integrity
 from integrity.demo import generate_day, generate_drive_day, generate_mail_day
-from integrity.demo.quarter import Quarter, generate_quarter
+from integrity.demo.quarter import generate_quarter
 from integrity.errors import IntegrityError, UsageError
 from integrity.notebook import CheckFailedError, as_html, notebooks, run_notebook
 from tests import browser
+from tests.once import once
 from tests.shell import called
 
 FOLDER = Path(integrity.__file__).parent.parent / "notebooks"
 NAMES = ("casework", "quarter", "reperformance", "walk-drive", "walk-mail", "walk-message")
 WALKS = {"walk-message": generate_day, "walk-mail": generate_mail_day, "walk-drive": generate_drive_day}
 
-pytestmark = pytest.mark.xdist_group("notebooks")
-
 
 @pytest.fixture(scope="module")
-def quarter(tmp_path_factory: pytest.TempPathFactory) -> Quarter:
-    return generate_quarter(tmp_path_factory.mktemp("quarter"))
+def quarter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return once(tmp_path_factory, "quarter", generate_quarter)
 
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> str:
     """One ledger in which a day of each kind is on record."""
-    folder = tmp_path_factory.mktemp("days")
-    url = f"sqlite:///{folder}/ledger.db"
+    return ledger_in(once(tmp_path_factory, "days", _recorded_days))
+
+
+def ledger_in(folder: Path) -> str:
+    return f"sqlite:///{folder}/ledger.db"
+
+
+def _recorded_days(folder: Path) -> None:
     small: dict[str, Any] = {
         "walk-message": {"items": 5_000},
         "walk-mail": {"mails": 600},
@@ -52,9 +60,8 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> str:
             members=getattr(day, "members", None),
             outcomes=day.outcomes,
             as_of=day.as_of,
-            ledger=url,
+            ledger=ledger_in(folder),
         )
-    return url
 
 
 def test_they_are_these() -> None:
@@ -66,10 +73,11 @@ def test_they_are_these() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs_over_a_ledger_and_its_page_asks_nobody(
-    name: str, days: str, quarter: Quarter, chromium: Any, tmp_path: Path
+    name: str, days: str, quarter: Path, chromium: Any, tmp_path: Path
 ) -> None:
-    given = {"source": quarter.source, "destination": quarter.destination} if name == "reperformance" else {}
-    kept = run_notebook(name, days if name in WALKS else quarter.ledger, parameters=given, directory=tmp_path)
+    sides = {"source": f"sqlite:///{quarter}/shop.db#orders", "destination": f"sqlite:///{quarter}/warehouse.db#orders"}
+    given = sides if name == "reperformance" else {}
+    kept = run_notebook(name, days if name in WALKS else ledger_in(quarter), parameters=given, directory=tmp_path)
     book = json.loads(kept.read_text(encoding="utf-8"))
     code = [cell for cell in book["cells"] if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
@@ -135,6 +143,19 @@ def test_an_older_notebook_is_not_written_over(tmp_path: Path) -> None:
     assert len(list((tmp_path / "kept").glob("walk-mail*.ipynb"))) == 2
     with pytest.raises(UsageError):
         run_notebook("walk", "x")
+
+
+def test_two_at_once_do_not_listen_to_each_other(tmp_path: Path, days: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their sockets lie in folders of their own, and none where the reader stands."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    words = [sys.executable, "-m", "integrity", "notebook", "walk-drive", "--ledger", days, "--directory"]
+    with subprocess.Popen([*words, tmp_path / "one"]) as one, subprocess.Popen([*words, tmp_path / "two"]) as two:
+        while one.poll() is None or two.poll() is None:
+            assert list(here.iterdir()) == []
+            time.sleep(0.05)
+    assert (one.returncode, two.returncode) == (0, 0)
 
 
 # --- as they are committed

@@ -22,6 +22,7 @@ from integrity.ledger import Ledger
 from integrity.ledger.keys import PublicKey
 from integrity.notebook import run_notebook
 from integrity.packs import cases, compare_again, export, included, report, trace, verify_pack
+from tests.once import once
 from tests.report.test_html import Read
 from tests.shell import called
 
@@ -50,11 +51,12 @@ class Handed:
 @pytest.fixture(scope="module")
 def handed(tmp_path_factory: pytest.TempPathFactory) -> Handed:
     there, here = tmp_path_factory.mktemp("company") / "quarter", tmp_path_factory.mktemp("auditor")
-    quarter = generate_quarter(there)
-    book = Ledger.open(quarter.ledger)
+    shutil.copytree(once(tmp_path_factory, "quarter", generate_quarter), there)
+    ledger = f"sqlite:///{there}/ledger.db"
+    book = Ledger.open(ledger)
     pack = export(book, here / "q1.zip", since=START, until=END, seal_keys=here / "seals.json")
     held = sorted((there / "checkpoints").iterdir())[-1].read_text(encoding="utf-8")
-    run_notebook("casework", quarter.ledger, directory=here / "notebooks")
+    run_notebook("casework", ledger, directory=here / "notebooks")
     with closing(sqlite3.connect(there / "shop.db")) as shop:
         names = ("order_id", "customer", "cents", "placed_at")
         row = shop.execute("SELECT * FROM orders WHERE placed_at LIKE '2026-02-03%'").fetchone()
