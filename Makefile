@@ -9,7 +9,7 @@ demo: $(VENV)/.run
 	$(BIN)/integrity demo integrity-demo
 
 test: lint
-	$(BIN)/python -m pytest -n 2 -q
+	$(BIN)/python -m pytest -n 3 -q
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
