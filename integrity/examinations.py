@@ -231,8 +231,7 @@ def _expect(promise: Contract, sides: Sequence[Reader | ControlTotals], case: Ca
     held = {}
     for side, role in zip(sides, ("source", "destination"), strict=True):
         if isinstance(side, Reader):
-            columns = list(side.store.columns())
-            held[role] = [side.mapping.get(name, name) for name in columns]
+            held[role] = [side.mapping.get(name, name) for name in side.held]
             found.examiners[role] = examiner_of(side, asked(promise, role, held[role]), case)
         else:
             held[role] = list(promise.columns)

@@ -409,7 +409,7 @@ def permits(
     """
     promise = reader.contract.authorization
     assert promise is not None
-    held = list(reader.store.columns())
+    held = reader.held
     for name in promise.columns:
         if reader.theirs(name) not in held:
             raise StoreError(

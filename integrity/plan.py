@@ -172,7 +172,7 @@ def _examinable(side: Reader | ControlTotals, case: Case, mode: Pushdown) -> Rea
     from integrity.validity.asked import asked
     from integrity.validity.in_database import unaskable
 
-    ours = [side.mapping.get(name, name) for name in side.store.columns()]
+    ours = [side.mapping.get(name, name) for name in side.held]
     why = unaskable(side, asked(case.contract, side.role, ours), case)
     return offered(replace(side, pushed=None, strict=False), mode, why) if why else side
 

@@ -420,7 +420,7 @@ def _notes(
             if untold:
                 notes.append(f"{role} has no {', '.join(untold)}, which could not be compared")
             if evidence:
-                held = [name for name in side.store.columns() if name not in promise.columns]
+                held = [name for name in side.held if name not in promise.columns]
                 near = did_you_mean(evidence[0], held)
                 notes.append(f"{role} has no {', '.join(evidence)}, so content could not be compared ({near})")
             if promise.additions and not isinstance(side.store, RelievedStore):

@@ -28,6 +28,22 @@ Role = Literal["source", "destination"]
 _TEXT = Column(type=ColumnType.TEXT)
 
 
+class Shape:
+    """What a store says of its columns. It is asked once a run, for a database has to be connected to each time.
+
+    Args:
+        store: Which one.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Their names, as the store spells them."""
+        return tuple(self.store.columns())
+
+
 @dataclass(frozen=True)
 class Side:
     """One side of a contract.
@@ -42,6 +58,7 @@ class Side:
         since: First instant, microseconds; ``None`` is open.
         until: First instant no longer asked for.
         timely: Whether the destination's processed time is needed, or used only if it is there.
+        shapes: What stores said of their columns, by their ``id``; whoever is made of this side knows it, too.
     """
 
     contract: Contract
@@ -53,6 +70,12 @@ class Side:
     since: int | None = None
     until: int | None = None
     timely: bool = False
+    shapes: dict[int, Shape] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The names of the store's columns, as it spells them."""
+        return self.shapes.setdefault(id(self.store), Shape(self.store)).columns
 
     def check(self) -> None:
         """Refuse what cannot be read before anything is.
@@ -61,7 +84,7 @@ class Side:
             StoreError: a column is missing, or of a type that never reads as declared.
             UsageError: the mapping names a column that neither side has.
         """
-        held = list(self.store.columns())
+        held = self.held
         for theirs, ours in self.mapping.items():
             if theirs not in held:
                 raise UsageError(
@@ -105,7 +128,7 @@ class Side:
         if self.contract.changed is not None:
             may_lack.append(self.contract.changed.name)
         may_lack += self.changing  # without them no change is approved
-        held = set(self.store.columns())
+        held = self.held
         return frozenset(name for name in [*may_lack, *self._described] if self.theirs(name) not in held)
 
     @property
@@ -179,7 +202,7 @@ class Side:
         clock = self.contract.clock
         if clock is None or clock.processed is None or self.role == "source":
             return False
-        return self.theirs(clock.processed.name) in self.store.columns()
+        return self.theirs(clock.processed.name) in self.held
 
     @cached_property
     def exclusions(self) -> tuple[Exclusion, ...]:
@@ -189,7 +212,7 @@ class Side:
     @cached_property
     def untold(self) -> tuple[Exclusion, ...]:
         """What is left out of both sides by a column that this one does not have, so that nothing is left out here."""
-        held, columns = set(self.store.columns()), self.contract.columns
+        held, columns = self.held, self.contract.columns
         both = (exclusion for exclusion in self.contract.exclude if exclusion.side == "both")
         return tuple(e for e in both if any(n not in columns and self.theirs(n) not in held for n in e.where))
 

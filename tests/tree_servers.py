@@ -122,7 +122,7 @@ class SftpServer:
 
 @contextlib.contextmanager
 def sftp_server(root: Path, folder: Path) -> Iterator[SftpServer]:
-    """What rclone serves, under a host key of its own."""
+    """What rclone serves, under a host key of its own, and without remembering what it listed before."""
     import paramiko
 
     port = free_port()
@@ -131,6 +131,6 @@ def sftp_server(root: Path, folder: Path) -> Iterator[SftpServer]:
     known = folder / "known_hosts"
     known.write_text(f"[127.0.0.1]:{port} {key.get_name()} {key.get_base64()}\n")
     command = [tool("rclone"), "serve", "sftp", str(root), "--addr", f"127.0.0.1:{port}", "--user", USER, "--pass", PASSWORD,
-               "--key", str(folder / "host_key"), "--config", str(folder / "none.conf"), "--links"]  # fmt: skip
+               "--key", str(folder / "host_key"), "--config", str(folder / "none.conf"), "--links", "--dir-cache-time", "0s"]  # fmt: skip
     with running(command, port, folder / "sftp.log"):
         yield SftpServer(port, root, known)

@@ -253,7 +253,7 @@ def _hear_part(reader: Reader, found: Found, rows: pl.DataFrame, batch: pl.DataF
 
 def _ask_of_columns(reader: Reader, found: Sequence[Found]) -> None:
     """Ask what is about columns of the rows that are had first: all rows have the same."""
-    theirs = list(reader.store.columns())
+    theirs = list(reader.held)
     ours = [reader.mapping.get(name, name) for name in theirs]
     stream = reader.store.head(theirs, 256) if isinstance(reader.store, HeadedStore) else reader.store.stream(theirs)
     with letting_go(stream):

@@ -477,6 +477,7 @@ def test_a_file_that_changes_while_it_is_read_is_pending(
     assert (result.totals["pending"], result.totals["matched"], result.verdict) == (1, 1, "pending")
 
 
+@pytest.mark.usefixtures("_self_tested")
 def test_a_file_that_goes_while_it_is_read_is_pending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here, there = grown(tmp_path / "a", {"x": b"1"}), grown(tmp_path / "b", {"x": b"1"})
     opened, seen = LocalTree._opened, []
@@ -618,6 +619,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
+@pytest.mark.usefixtures("_self_tested")
 def test_the_second_run_reads_what_has_changed_and_says_so(tmp_path: Path, reads: list[str]) -> None:
     root, copy = grown(tmp_path / "a", {"x": b"1", "y": b"2"}), grown(tmp_path / "b", {"x": b"1", "y": b"2"})
     url = f"tree:{root}?cache={tmp_path / 'hashes.db'}"
