@@ -18,9 +18,10 @@ from rich.console import Console
 
 import integrity.cli_casework  # its verbs join those of the ledger, as do those of the next
 import integrity.cli_samples  # noqa: F401
-from integrity.cli_ledger import ledger_group, reperform_command, screen, status_command, verify_command
+from integrity.cli_ledger import ledger_group, reperform_command, status_command, verify_command
 from integrity.cli_report import report_command
 from integrity.errors import IntegrityError, UsageError
+from integrity.screens import Rows, screen
 
 __all__ = ["main"]
 
@@ -96,8 +97,6 @@ def _demonstrate_quarter(directory: Path, seed: int, *, first: bool) -> None:
 
 def _demonstrated(made: Any, ledger: str, *, first: bool) -> bool:
     """Reconcile a demo's day and show what was found of it; return whether that is what was planted, and no more."""
-    from rich.table import Table
-
     from integrity.demo import compare
     from integrity.reconciliation import reconcile
 
@@ -128,12 +127,8 @@ def _demonstrated(made: Any, ledger: str, *, first: bool) -> bool:
     unproven, left_open = made.counts.get("unverified", 0), result.totals["unverified"]
     if unproven or left_open:
         screen().print(f"planted {unproven} files whose content nobody can compare; unverified {left_open}")
-    table = Table(box=None, padding=(0, 1), header_style="bold")
-    for name in ("planted", "found", "as", "what was done"):
-        table.add_column(name, overflow="fold", no_wrap=name != "what was done")
-    for fault, why, kinds, found, total in compared.by_fault():
-        table.add_row(fault, f"{found}/{total}", kinds, why)
-    screen().print(table)
+    planted = [(fault, f"{found}/{total}", kinds, why) for fault, why, kinds, found, total in compared.by_fault()]
+    screen().print(Rows(("planted", "found", "as", "what was done"), planted, wraps={"planted", "as", "what was done"}))
     for accused in compared.wrongly_accused[:10]:
         screen().print(f"wrongly accused: {accused}", markup=False)
     screen().print(

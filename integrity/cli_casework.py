@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import click
-from rich.markup import escape
 
-from integrity.cli_ledger import LEDGER, ledger_group, named_ledger, opened_ledger, screen, short, table_of
+from integrity.cli_ledger import LEDGER, ledger_group, named_ledger, opened_ledger, short
+from integrity.screens import Rows, screen
 
 __all__ = ["confirm", "dispose", "lift", "propose", "refuse", "reopen", "require", "trace"]
 
@@ -129,11 +129,12 @@ def trace(name: str, url: str | None) -> int:
     """Everything on record of one break: who found it, what became of it, who decided what."""
     from integrity.ledger.cases import trace as traced
 
-    table = table_of("leaf", "when (UTC)", "what", "run", "by", "logged in", "reference", "why")
+    names = ("leaf", "when (UTC)", "what", "run", "by", "logged in", "reference", "why")
+    rows = []
     for row in traced(named_ledger(url), name).iter_rows(named=True):
         what = row["what"] + (f" as {row['disposition']}" if row["disposition"] else "")
         why = [row["reason"] or "", f"control: {row['control']}" if row["control"] else ""]
-        cells = [row["run"], row["by"], row["operator"], row["reference"], "; ".join(filter(None, why))]
-        table.add_row(str(row["leaf"]), short(row["at"]), what, *(escape(cell or "") for cell in cells))
-    screen().print(table)
+        told = [row["run"], row["by"], row["operator"], row["reference"], "; ".join(filter(None, why))]
+        rows.append([row["leaf"], short(row["at"]), what, *told])
+    screen().print(Rows(names, rows, wraps={"when (UTC)", "what", "logged in", "reference", "why"}, counts={"leaf"}))
     return 0

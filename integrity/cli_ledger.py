@@ -5,14 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from integrity.errors import LedgerError, UsageError
+from integrity.screens import Rows, screen
 
 __all__ = [
     "LEDGER",
@@ -20,13 +18,13 @@ __all__ = [
     "named_ledger",
     "opened_ledger",
     "reperform_command",
-    "screen",
     "short",
     "status_command",
-    "table_of",
     "verify_command",
 ]
 
+#: Of fewer pipelines than that the status is a column each.
+_MANY: Final = 4
 #: By which option each verb is told where the ledger is.
 LEDGER = click.option(
     "--ledger", "url", envvar="INTEGRITY_LEDGER", metavar="URL", help="sqlite:///ledger.db, postgresql://…, or a path."
@@ -101,11 +99,13 @@ def runs(url: str | None, pipeline: str | None, last: int) -> int:
     """The runs on record, the latest first."""
     from integrity.ledger.listing import runs as listed
 
-    table = table_of("run", "pipeline", "environment", "began (UTC)", "it", "verdict", "breaks")
-    for row in listed(named_ledger(url), pipeline=pipeline, last=last).iter_rows(named=True):
-        told = (row["run"], row["pipeline"], row["environment"], short(row["at"]), row["how"] or "never ended")
-        table.add_row(*told, row["verdict"] or "", f"{row['breaks']:,}")
-    screen().print(table)
+    names = ("run", "pipeline", "environment", "began (UTC)", "ended", "verdict", "breaks")
+    rows = [
+        (row["run"], row["pipeline"], row["environment"], short(row["at"]), row["how"] or "never", row["verdict"],
+         f"{row['breaks']:,}")
+        for row in listed(named_ledger(url), pipeline=pipeline, last=last).iter_rows(named=True)
+    ]  # fmt: skip
+    screen().print(Rows(names, rows, wraps={"pipeline", "began (UTC)"}, counts={"breaks"}))
     return 0
 
 
@@ -146,20 +146,18 @@ def breaks(url: str | None, pipeline: str | None, state: str, case: str | None, 
     undecided = ageing(frame) if frame.width else {}
     frame = frame if state == "all" or not frame.width else frame.filter(state=state)
     frame = frame if case is None or not frame.width else frame.filter(case=case)
-    names = ["break", "pipeline", "kind", "batch (UTC)", "first found", "days", "state", "case", "disposition", "by"]
-    table = table_of(*names, *(["identity"] if identities else []))
+    names = ["break", "pipeline", "kind", "batch (UTC)", "first found", "days", "state", "case", "decided"]
+    rows = []
     for row in frame.head(last).iter_rows(named=True):
         batch, found = short(row["batch_start"]) or "untimed", short(row["first_at"])
-        by = " and ".join(escape(name) for name in (row["by"], row["confirmed_by"]) if name)
-        told = [row["id"], row["pipeline"], row["kind"], batch, found, f"{row['age']:.1f}", row["state"]]
-        table.add_row(
-            *told,
-            row["case"],
-            row["disposition"] or "",
-            by,
-            *([escape(row["identity"] or "erased")] if identities else []),
-        )
-    screen().print(table)
+        decided = f"{row['disposition']} by {row['by']}" if row["disposition"] else ""
+        decided += f", confirmed by {row['confirmed_by']}" if row["confirmed_by"] else ""
+        told = [row["id"], row["pipeline"], row["kind"], batch, found, f"{row['age']:.1f}", row["state"], row["case"]]
+        rows.append([*told, decided, *([row["identity"] or "erased"] if identities else [])])
+    wraps = {"pipeline", "batch (UTC)", "first found", "decided"}
+    if identities:
+        names, wraps = [*names, "identity"], wraps | {"identity"}
+    screen().print(Rows(names, rows, wraps=wraps, counts={"days"}))
     screen().print(f"{frame.height:,} breaks" + (f", the first {last:,} shown" if frame.height > last else ""))
     ages = ", ".join(f"{count:,} {name}" for name, count in undecided.items())
     if any(undecided.values()):
@@ -238,10 +236,10 @@ def changes(url: str | None, period: str | None) -> int:
     from integrity.ledger.status import period_of
 
     first, last = (None, None) if period is None else period_of(period, dt.datetime.now(dt.UTC))
-    table = table_of("when (UTC)", "pipeline", "what", "before", "after")
-    for each in listed(named_ledger(url), first, last):
-        table.add_row(short(each.at), each.pipeline or "", each.what, each.before or "", each.after)
-    screen().print(table)
+    names = ("when (UTC)", "pipeline", "what", "before", "after")
+    told = listed(named_ledger(url), first, last)
+    rows = [(short(each.at), each.pipeline, each.what, each.before, each.after) for each in told]
+    screen().print(Rows(names, rows, wraps=names))
     return 0
 
 
@@ -396,18 +394,18 @@ def status_command(url: str | None, period: str | None, pipeline: str | None, as
         return found.exit_code
     first, last = (moment.strftime("%Y-%m-%d %H:%M") for moment in (found.since, found.until))
     screen().print(f"{first} to {last} {found.since.tzname()}, as of {found.now.strftime('%Y-%m-%d %H:%M:%S')} UTC")
-    table = table_of(
-        "pipeline", "due", "judged", *WINDOWS, "revised", "breaks", "undecided", "runs", "missed runs", "watermark"
-    )
+    last_ones = ("revised", "breaks", "undecided", "runs", "missed runs", "watermark")
+    names, rows = ("pipeline", "due", "judged", *WINDOWS, *last_ones), []
     for each in found.pipelines:
         told = " ".join(f"{count:,} {state}" for state, count in sorted(each.breaks.items())) or "none"
         ended = " ".join(f"{count:,} {how}" for how, count in each.runs.items()) or "none"
         counts = [f"{each.windows.get(kind, 0):,}" for kind in WINDOWS]
         mark = short(each.watermark)
         numbers = (f"{each.due:,}", f"{each.judged:,}", *counts, f"{each.revised:,}")
-        table.add_row(each.pipeline, *numbers, told, f"{each.undecided:,}", ended, f"{each.missed_runs:,}", mark)
+        rows.append([each.pipeline, *numbers, told, f"{each.undecided:,}", ended, f"{each.missed_runs:,}", mark])
     if found.pipelines:
-        screen().print(_upright(table))
+        table = Rows(names, rows, wraps={"pipeline", "breaks", "runs", "watermark"})
+        screen().print(table.turned() if len(rows) < _MANY else table)
     else:
         screen().print("no run is on record")
     screen().print(str(found.claim), highlight=False, soft_wrap=True)
@@ -425,27 +423,6 @@ def _texts(paths: tuple[Path, ...]) -> list[str]:
     return texts
 
 
-def screen() -> Console:
-    """Return the terminal, as wide as it is by now."""
-    return Console()
-
-
-def table_of(*names: str) -> Table:
-    """Return a table with these columns."""
-    table = Table(box=None, padding=(0, 1), header_style="bold")
-    for name in names:
-        table.add_column(name, overflow="fold", no_wrap=name in ("run", "break"))
-    return table
-
-
 def short(moment: str | None) -> str:
     """A moment to the second, as a person reads it; all of them are UTC."""
     return "" if moment is None else moment[:19].replace("T", " ")
-
-
-def _upright(table: Table) -> Table:
-    """Turn a table of few rows and many columns, so that it fits a screen: a column a pipeline."""
-    turned = table_of("", *(str(cell) for cell in table.columns[0].cells))
-    for column in table.columns[1:]:
-        turned.add_row(str(column.header), *(str(cell) for cell in column.cells))
-    return turned

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 
-from integrity.cli_ledger import LEDGER, ledger_group, named_ledger, opened_ledger, screen, short, table_of
+from integrity.cli_ledger import LEDGER, ledger_group, named_ledger, opened_ledger, short
+from integrity.screens import Rows, screen
 
 if TYPE_CHECKING:
     from integrity.jobs import Job
@@ -70,10 +70,7 @@ def sample_items(job: str, url: str | None, since: str | None, until: str | None
     asked |= _reading(described) | {"since": since or described.since, "until": until or described.until}
     drawn = draw_items(book, *_sides(described), pipeline=described.name, **asked)
     click.echo(f"sample {drawn.leaf}: {drawn.said}")
-    table = table_of(*drawn.items.columns)
-    for row in drawn.items.iter_rows():
-        table.add_row(*(escape("" if value is None else value) for value in row))
-    screen().print(table)
+    screen().print(Rows(drawn.items.columns, drawn.items.rows(), wraps=drawn.items.columns))
     return 0
 
 
@@ -92,7 +89,7 @@ def trace_items(leaf: int, job: str, url: str | None) -> int:
     found = traced(book, leaf, *_sides(described), **_reading(described))
     click.echo(found.headline())
     names = [name for name in found.items.columns if name not in TRACED]
-    table = table_of(*names, "batch (UTC)", "rows", "side by side", "on record", "agrees")
+    rows = []
     for row in found.items.iter_rows(named=True):
         batch = "untimed" if row["batch_start"] is None else f"{row['batch_start']:%Y-%m-%d %H:%M}"
         differing = f" ({', '.join(row['differing'])})" if row["differing"] else ""
@@ -100,8 +97,9 @@ def trace_items(leaf: int, job: str, url: str | None) -> int:
         on_record = (", ".join(row["recorded"]) or "no break") if row["run"] else "never judged"
         agrees = {True: "yes", False: "no", None: "unverified"}[row["agrees"]]
         told = [batch, f"{row['source_rows']} : {row['destination_rows']}", side_by_side, on_record, agrees]
-        table.add_row(*(escape(row[name] or "") for name in names), *map(escape, told))
-    screen().print(table)
+        rows.append([*(row[name] for name in names), *told])
+    header = [*names, "batch (UTC)", "rows", "side by side", "on record", "agrees"]
+    screen().print(Rows(header, rows, wraps={*names, "batch (UTC)", "side by side", "on record"}))
     return found.exit_code
 
 
@@ -128,10 +126,10 @@ def samples(url: str | None) -> int:
     """The samples on record, the earliest first, and what came of each."""
     from integrity.ledger.samples import samples as listed
 
-    table = table_of("sample", "drawn (UTC)", "by", "it")
-    for row in listed(named_ledger(url)).iter_rows(named=True):
-        table.add_row(str(row["leaf"]), short(row["at"]), escape(row["by"]), escape(row["said"]))
-    screen().print(table)
+    told = listed(named_ledger(url)).iter_rows(named=True)
+    rows = [(row["leaf"], short(row["at"]), row["by"], row["said"]) for row in told]
+    names = ("sample", "drawn (UTC)", "by", "what came of it")
+    screen().print(Rows(names, rows, wraps={"drawn (UTC)", "by", "what came of it"}, counts={"sample"}))
     return 0
 
 

@@ -6,44 +6,23 @@ data is one harmless line: it can neither become markup nor move the cursor.
 
 from __future__ import annotations
 
-import unicodedata
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from integrity.harmless import plain
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["Card", "Shown", "Table", "plain"]
+__all__ = ["Card", "Shown", "Table"]
 
-#: Format characters that only join what stands beside them, as in a family emoji; others could reverse a line.
-_JOINERS: Final = "\u200c\u200d"
 _CELL: Final = "text-align:left;vertical-align:top;padding:.1em .8em .1em 0"
 _WIDTH: Final = 200
 #: So many rows of a table stand in a terminal, where nothing can be folded away.
 _LINES: Final = 12
-
-
-def plain(value: object, width: int = 48) -> str:
-    """Return a value of the data as one harmless line.
-
-    Example:
-        >>> plain("a\\x1b[31m\\nb"), plain(None)
-        ('a␛[31m␊b', '∅')
-    """
-    if value is None:
-        return "∅"
-    text = "".join(
-        chr(0x2400 + ord(c))
-        if ord(c) < 0x20
-        else "�"
-        if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in _JOINERS
-        else c
-        for c in str(value)
-    )
-    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +75,8 @@ class Card:
         from rich.table import Table as Grid
         from rich.text import Text
 
+        from integrity.screens import Rows
+
         def lines() -> Iterator[RenderableType]:
             yield Text(plain(self.title, 400), style="bold")
             facts = Grid.grid(padding=(0, 2))
@@ -104,12 +85,8 @@ class Card:
             yield facts
             for table in self.tables:
                 yield Text(f" {plain(table.title, 400)}", style="italic")
-                grid = Grid(box=None, padding=(0, 1), show_edge=False)
-                for name in table.header:
-                    grid.add_column(Text(plain(name)), overflow="fold")
-                for row in table.rows[:_LINES]:
-                    grid.add_row(*(Text(plain(cell, _WIDTH)) for cell in row))
-                yield grid
+                told = [[plain(cell, _WIDTH) for cell in row] for row in table.rows[:_LINES]]
+                yield Rows(table.header, told, wraps=table.header)
                 if len(table.rows) > _LINES:
                     yield Text(f" … and {len(table.rows) - _LINES:,} more", style="dim")
 

@@ -29,7 +29,7 @@ from great_expectations.render.renderer_configuration import RendererValueType
 from integrity.contracts import Assertion
 from integrity.errors import IntegrityError
 from integrity.gx.batch import promised
-from integrity.shown import plain
+from integrity.harmless import plain
 
 __all__ = ["Rendered", "named", "raised", "said"]
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from integrity.contracts import Assertion
+from integrity.harmless import plain
 from integrity.report.facts import BATCHES_SHOWN, FAILS, KINDS, OF_A_KIND, Facts
 from integrity.report.plots import latency, per_place, timeline
 from integrity.report.reader import Reader
-from integrity.shown import plain
 from integrity.totals import scale_of
 from integrity.windows import format_duration
 

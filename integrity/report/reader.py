@@ -13,8 +13,8 @@ from babel.numbers import format_percent, get_group_symbol
 from markupsafe import Markup, escape
 
 from integrity.errors import UsageError, did_you_mean
+from integrity.harmless import plain
 from integrity.report.words import LANGUAGES, WORDS
-from integrity.shown import plain
 
 __all__ = ["Reader"]
 

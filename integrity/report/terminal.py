@@ -14,8 +14,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from integrity.harmless import plain
 from integrity.result import Result
-from integrity.shown import plain
+from integrity.screens import Rows
 
 __all__ = ["RowProgress", "show"]
 
@@ -24,6 +25,10 @@ _WIDTH = 28
 _COLOURS = {"pass": "green", "fail": "bold red", "unverified": "yellow", "pending": "cyan", "skipped": "dim"}
 _SHOWN = 12
 _OF_A_KIND = 3
+#: What of a batch that did not pass is said, where there is any.
+_FOUND = (
+    "lost", "duplicate", "corrupt", "extra", "invalid", "late", "skewed", "unauthorized", "unverified", "pending",
+)  # fmt: skip
 
 
 def verdict_text(verdict: str | None) -> Text:
@@ -120,29 +125,8 @@ def _show_batches(result: Result, console: Console) -> None:
     if not failing.height:
         return
     more = f" (first {_SHOWN} of {failing.height:,})" if failing.height > _SHOWN else ""
-    table = Table(
-        title=f"batches that did not pass{more}", title_justify="left", box=None, padding=(0, 1), header_style="bold"
-    )
-    counts = [
-        c
-        for c in (
-            "lost",
-            "duplicate",
-            "corrupt",
-            "extra",
-            "invalid",
-            "late",
-            "skewed",
-            "unauthorized",
-            "unverified",
-            "pending",
-        )
-        if failing[c].sum()
-    ]
-    for name in (*result.contract.partition, "batch start (UTC)", "verdict"):
-        table.add_column(name, no_wrap=True)
-    for name in ("source", "destination", *counts):
-        table.add_column(name, justify="right")
+    console.print(Text(f"batches that did not pass{more}", style="italic"))
+    rows: list[list[object]] = []
     for row in failing.head(_SHOWN).to_dicts():
         start = row["batch_start"]
         when = (
@@ -152,12 +136,12 @@ def _show_batches(result: Result, console: Console) -> None:
             if start is None
             else f"{start:%Y-%m-%d %H:%M:%S}"
         )
-        cells = [plain(row[name], 24) for name in result.contract.partition]
-        numbers = [
-            f"{row[n]:,}" if row[n] is not None else "?" for n in ("source_records", "destination_records", *counts)
-        ]
-        table.add_row(*cells, when, verdict_text(row["verdict"]), *numbers)
-    console.print(table)
+        partition = [plain(row[name], 24) for name in result.contract.partition]
+        numbers = [f"{row[n]:,}" if row[n] is not None else "?" for n in ("source_records", "destination_records")]
+        found = ", ".join(f"{row[kind]:,} {kind}" for kind in _FOUND if row[kind])
+        rows.append([*partition, when, verdict_text(row["verdict"]), *numbers, found])
+    header = (*result.contract.partition, "batch start (UTC)", "verdict", "source", "destination", "found")
+    console.print(Rows(header, rows, wraps={"found"}, counts={"source", "destination"}))
 
 
 def _show_breaks(result: Result, console: Console) -> None:
@@ -166,11 +150,8 @@ def _show_breaks(result: Result, console: Console) -> None:
         return
     total = result.break_count
     more = f" (a few of each kind, of {total:,} in all)" if total > len(rows) else ""
-    table = Table(title=f"breaks{more}", title_justify="left", box=None, padding=(0, 1), header_style="bold")
-    table.add_column("kind", no_wrap=True)
-    for name in result.contract.identity:
-        table.add_column(name, overflow="ellipsis", no_wrap=True)
-    table.add_column("what", overflow="fold")
+    console.print(Text(f"breaks{more}", style="italic"))
+    told: list[list[object]] = []
     for row in rows:
         said = [
             f"differs in {plain(row['differing'], 80)}" if row["differing"] else "",
@@ -178,10 +159,8 @@ def _show_breaks(result: Result, console: Console) -> None:
         ]
         shown = [f"{plain(row[k], 60)}" for k in ("source_values", "destination_values") if row[k]]
         what = "; ".join(part for part in [*said, " → ".join(shown)] if part)
-        table.add_row(
-            Text(str(row["kind"])), *(Text(_named(row[name])) for name in result.contract.identity), Text(what)
-        )
-    console.print(table)
+        told.append([row["kind"], *(Text(_named(row[name])) for name in result.contract.identity), Text(what)])
+    console.print(Rows(("kind", *result.contract.identity, "what"), told, wraps={"what"}))
 
 
 def _named(value: object) -> str:

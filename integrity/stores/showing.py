@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from integrity.errors import IntegrityError
-from integrity.shown import Card, Shown, Table, plain
+from integrity.harmless import plain
+from integrity.shown import Card, Shown, Table
 from integrity.stores.base import TypedStore
 
 __all__ = ["ShownStore"]
