@@ -9,6 +9,7 @@ import click
 
 from integrity.cli_ledger import LEDGER, ledger_group, named_ledger, opened_ledger, short
 from integrity.screens import Rows, screen
+from integrity.shown import counted
 
 __all__ = ["confirm", "dispose", "lift", "propose", "refuse", "reopen", "require", "trace"]
 
@@ -37,7 +38,7 @@ def _deciding(command: _Command) -> _Command:
 
 def _told(verb: str, leaves: list[int]) -> int:
     where = f"leaf {leaves[0]}" if len(leaves) == 1 else f"leaves {leaves[0]} to {leaves[-1]}"
-    click.echo(f"{verb} {len(leaves):,} break{'s' * (len(leaves) != 1)}, in {where}")
+    click.echo(f"{verb} {counted(len(leaves), 'break')}, in {where}")
     return 0
 
 

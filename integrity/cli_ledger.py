@@ -11,6 +11,7 @@ import click
 
 from integrity.errors import LedgerError, UsageError
 from integrity.screens import Rows, screen
+from integrity.shown import counted
 
 __all__ = [
     "LEDGER",
@@ -158,10 +159,12 @@ def breaks(url: str | None, pipeline: str | None, state: str, case: str | None, 
     if identities:
         names, wraps = [*names, "identity"], wraps | {"identity"}
     screen().print(Rows(names, rows, wraps=wraps, counts={"days"}))
-    screen().print(f"{frame.height:,} breaks" + (f", the first {last:,} shown" if frame.height > last else ""))
+    screen().print(counted(frame.height, "break") + (f", the first {last:,} shown" if frame.height > last else ""))
     ages = ", ".join(f"{count:,} {name}" for name, count in undecided.items())
     if any(undecided.values()):
-        screen().print(f"nothing is decided about {sum(undecided.values()):,} open breaks: {ages}", soft_wrap=True)
+        screen().print(
+            f"nothing is decided about {counted(sum(undecided.values()), 'open break')}: {ages}", soft_wrap=True
+        )
     return 0
 
 

@@ -22,7 +22,7 @@ from integrity.contracts import Assertion, Contract
 from integrity.errors import IntegrityError
 from integrity.examinations import Held
 from integrity.seals import Seals
-from integrity.shown import Card, Shown, Table
+from integrity.shown import Card, Shown, Table, counted
 from integrity.spool import Log
 from integrity.totals import BATCH, scale_of
 from integrity.verdicts import Verdict
@@ -30,7 +30,7 @@ from integrity.verdicts import Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["BREAKS_IN_JSON", "Reached", "ReconciliationError", "Result", "SideRead"]
+__all__ = ["BREAKS_IN_JSON", "Reached", "ReconciliationError", "Result", "SideRead", "found_in"]
 
 #: Up to so many breaks stand in the JSON; more go to a file beside it.
 BREAKS_IN_JSON = 10_000
@@ -39,17 +39,8 @@ _UTC = pl.Datetime("us", "UTC")
 _FEW, _BATCHES_SHOWN = 3, 20
 _BESIDES = ("invalid", "late", "skewed", "unauthorized", "moved", "excluded", "superseded")
 _COUNTED = (
-    "lost",
-    "duplicate",
-    "corrupt",
-    "extra",
-    "invalid",
-    "late",
-    "skewed",
-    "unauthorized",
-    "unverified",
-    "pending",
-)
+    "lost", "duplicate", "corrupt", "extra", "invalid", "late", "skewed", "unauthorized", "unverified", "pending",
+)  # fmt: skip
 
 
 class ReconciliationError(IntegrityError):
@@ -304,10 +295,10 @@ class Result(Shown):
         promises = f"{judged} of {len(self.assertions)} promises judged"
         # Where nothing but what the contract leaves out was read, there was nothing to judge.
         judged_batches = batches.filter(~pl.col("__open") & pl.col("verdict").is_not_null()).height
-        of = f"{judged_batches:,} closed batches"
+        of = counted(judged_batches, "closed batch", "closed batches")
         waiting = f", {still_open:,} still open" if still_open else ""
         if self.verdict is Verdict.FAIL:
-            text = f"{self._breaks.rows:,} breaks in {failed:,} of {of}{waiting}"
+            text = f"{counted(self._breaks.rows, 'break')} in {failed:,} of {of}{waiting}"
         elif self.verdict is Verdict.PASS:
             text = f"no exception found in {of}{waiting}"
         else:
@@ -334,6 +325,12 @@ class Result(Shown):
         """How many breaks there are."""
         return self._breaks.rows
 
+    def start_of(self, row: Mapping[str, Any]) -> str:
+        """The start of a row of batches, as a person reads it; all of them are UTC."""
+        if row["batch_start"] is None:
+            return "untimed" if self.contract.clock else "all"
+        return f"{row['batch_start']:%Y-%m-%d %H:%M:%S}"
+
     def failing(self) -> pl.DataFrame:
         """The batches that are neither good nor merely open, as Polars."""
         return self._batches.filter(
@@ -342,12 +339,9 @@ class Result(Shown):
 
     def balance(self) -> str:
         """The balance of the source, as a statement."""
-        parts = [
-            f"{self.totals[k]:,} {k}" for k in ("matched", "corrupt", "unverified", "lost", "accounted", "pending")
-        ]
-        return f"source {self.totals['source_records']:,} = " + " + ".join(
-            p for p in parts if not p.startswith("0 ") or p == "0 matched"
-        )
+        names = ("matched", "corrupt", "unverified", "lost", "accounted", "pending")
+        parts = [f"{self.totals[name]:,} {name}" for name in names if self.totals[name] or name == "matched"]
+        return f"source {self.totals['source_records']:,} = {' + '.join(parts)}"
 
     def travelled(self) -> str:
         """How the matched items compare at the strongest rung that each reached, in words."""
@@ -369,22 +363,19 @@ class Result(Shown):
 
     def _failing_shown(self) -> Table:
         failing = self.failing()
-        counted = [name for name in _COUNTED if failing[name].sum()]
-        header = (*self.contract.partition, "batch start (UTC)", "verdict", "source", "destination", *counted)
+        header = (*self.contract.partition, "batch start (UTC)", "verdict", "source", "destination", "found")
         rows = [
             (
                 *(row[name] for name in self.contract.partition),
-                "untimed" if row["batch_start"] is None else f"{row['batch_start']:%Y-%m-%d %H:%M:%S}",
+                self.start_of(row),
                 row["verdict"],
-                *(
-                    "?" if row[n] is None else f"{row[n]:,}"
-                    for n in ("source_records", "destination_records", *counted)
-                ),
+                *("?" if row[n] is None else f"{row[n]:,}" for n in ("source_records", "destination_records")),
+                found_in(row),
             )
             for row in failing.head(_BATCHES_SHOWN).to_dicts()
         ]
         first = f", the first {len(rows)}" if failing.height > len(rows) else ""
-        return Table(f"{failing.height:,} batches that did not pass{first}", header, rows)
+        return Table(f"{counted(failing.height, 'batch', 'batches')} that did not pass{first}", header, rows)
 
     def _breaks_shown(self) -> Table:
         few = self.few_breaks(_FEW).to_dicts()
@@ -399,7 +390,7 @@ class Result(Shown):
             for row in few
         ]
         first = ", a few of each kind" if self.break_count > len(rows) else ""
-        return Table(f"{self.break_count:,} breaks{first}", ("kind", *self.contract.identity, "what"), rows)
+        return Table(f"{counted(self.break_count, 'break')}{first}", ("kind", *self.contract.identity, "what"), rows)
 
     # --- files
     # -----------------------------------------------------------------------------------------------------------
@@ -520,6 +511,11 @@ class Result(Shown):
             "recorded": self.recorded,
             "notes": list(self.notes),
         }
+
+
+def found_in(row: Mapping[str, Any]) -> str:
+    """What was found in a batch, as its row of ``batches`` counts it: ``2 lost, 1 late``."""
+    return ", ".join(f"{row[kind]:,} {kind}" for kind in _COUNTED if row[kind])
 
 
 def _write(path: Path, text: str) -> None:

@@ -17,12 +17,22 @@ from integrity.harmless import plain
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["Card", "Shown", "Table"]
+__all__ = ["Card", "Shown", "Table", "counted"]
 
 _CELL: Final = "text-align:left;vertical-align:top;padding:.1em .8em .1em 0"
 _WIDTH: Final = 200
 #: So many rows of a table stand in a terminal, where nothing can be folded away.
 _LINES: Final = 12
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return how many there are of something.
+
+    Example:
+        >>> counted(1, "break"), counted(1200, "break"), counted(0, "batch", "batches")
+        ('1 break', '1,200 breaks', '0 batches')
+    """
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 @dataclass(frozen=True, slots=True)

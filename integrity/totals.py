@@ -24,7 +24,7 @@ from integrity.columns import ColumnType
 from integrity.contracts import Contract
 from integrity.errors import ContractError, StoreError, UsageError
 from integrity.latency import FLAGS, bucket_of
-from integrity.shown import Card, Shown, Table
+from integrity.shown import Card, Shown, Table, counted
 from integrity.values import moment
 
 __all__ = ["BATCH", "COUNTS", "ControlTotals", "Tally", "add_frames", "scale_of", "subtract", "subtract_histograms"]
@@ -116,7 +116,7 @@ class ControlTotals(Shown):
             *((f"left out: {name}", f"{count:,}") for name, count in self.exclusions.items()),
         ]
         title = f"control totals of {self.contract} version {self.contract_version}, {self.side} {self.location}"
-        return Card(title, facts, [Table(f"{self.frame.height:,} batches{first}", header, rows)])
+        return Card(title, facts, [Table(f"{counted(self.frame.height, 'batch', 'batches')}{first}", header, rows)])
 
     @property
     def records(self) -> int:
@@ -219,7 +219,7 @@ class ControlTotals(Shown):
     def __repr__(self) -> str:
         return (
             f"<ControlTotals of {self.contract!r} version {self.contract_version}, {self.side} {self.location}: "
-            f"{self.records:,} records in {self.frame.height:,} batches>"
+            f"{counted(self.records, 'record')} in {counted(self.frame.height, 'batch', 'batches')}>"
         )
 
 

@@ -19,10 +19,10 @@ from typing import Any, Final
 import polars as pl
 
 from integrity.contracts import Contract
+from integrity.ledger.cases import UNDECIDED
 from integrity.ledger.changing import Change, changes_told
 from integrity.ledger.keys import PublicKey
 from integrity.ledger.recorded import facts_on_record
-from integrity.ledger.trails import Case
 from integrity.packs.cases import cases_of
 from integrity.packs.opening import Pack
 from integrity.packs.statements import STATEMENT, opened
@@ -38,8 +38,6 @@ __all__ = ["REPORTS", "page_of", "report"]
 REPORTS: Final[Mapping[str, str]] = {"en": "report.html", "ko": "report.ko.html"}
 #: So many runs are told in full, so many are listed, and so many breaks are shown with what was decided about them.
 _IN_FULL, _LISTED, _CASES = 6, 400, 400
-#: The cases about which somebody has still to decide.
-_UNDECIDED: Final = (Case.OPEN.value, Case.REOPENED.value, Case.OPEN_AGAIN.value)
 #: The verdicts of runs that are told first.
 _ORDER: Final = ("fail", "unverified", "failed", "never.ended", "pending", "pass")
 
@@ -180,7 +178,7 @@ class _Told:
 
     @property
     def undecided(self) -> int:
-        return self._cases.filter(pl.col("case").is_in(_UNDECIDED)).height
+        return self._cases.filter(pl.col("case").is_in(UNDECIDED)).height
 
     @property
     def samples(self) -> list[str]:

@@ -20,7 +20,6 @@ from integrity.report.facts import BATCHES_SHOWN, FAILS, KINDS, OF_A_KIND, Facts
 from integrity.report.plots import latency, per_place, timeline
 from integrity.report.reader import Reader
 from integrity.totals import scale_of
-from integrity.windows import format_duration
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -129,7 +128,7 @@ class View:
         parts = [said]
         if key != "unverified" and f.count("unverified"):
             parts.append(self.reader.say("unverified.batches", n=number(f.count("unverified"))))
-        parts.append(self.reader.say("headline.promises", judged=f.judged, promises=len(f.assertions)))
+        parts.append(self.reader.say("headline.promises", judged=f.judged, promises=number(len(f.assertions))))
         return "; ".join(parts)
 
     @property
@@ -177,8 +176,10 @@ class View:
         contract = self.facts.contract
         if contract.window is None:
             return ""
-        grace = format_duration(contract.grace)
-        return self.reader.say("b.window.of", window=str(contract.window), grace=grace)
+        window, grace = (self.reader.duration(micros) for micros in (contract.window.every, contract.grace))
+        if contract.window.timezone is None:
+            return self.reader.say("b.window.of", window=window, grace=grace)
+        return self.reader.say("b.window.zone", window=window, grace=grace, zone=contract.window.timezone)
 
     @property
     def asked(self) -> str:

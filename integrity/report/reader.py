@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -16,7 +16,7 @@ from integrity.errors import UsageError, did_you_mean
 from integrity.harmless import plain
 from integrity.report.words import LANGUAGES, WORDS
 
-__all__ = ["Reader"]
+__all__ = ["Count", "Reader"]
 
 _UNITS: Final = (
     ("day", 86_400_000_000),
@@ -26,6 +26,32 @@ _UNITS: Final = (
     ("millisecond", 1_000),
     ("microsecond", 1),
 )
+
+
+class Count(str):
+    """A number as its readers write it, which knows which form of a word goes with it.
+
+    Example:
+        >>> "{n} {n:batch is|batches are} open".format(n=Count("1", 1))
+        '1 batch is open'
+    """
+
+    _one: bool
+
+    def __new__(cls, text: str, value: int) -> Self:
+        """Write a number."""
+        made = super().__new__(cls, text)
+        made._one = value == 1
+        return made
+
+    def __format__(self, spec: str) -> str:
+        """Return the number, or of the two words between which there is a bar the one that goes with it."""
+        one, bar, many = spec.partition("|")
+        return (one if self._one else many) if bar else super().__format__(spec)
+
+    def __html_format__(self, spec: str) -> str:
+        """Return the same where a phrase is filled as HTML; it has no markup."""
+        return format(self, spec)
 
 
 @dataclass(frozen=True)
@@ -78,11 +104,11 @@ class Reader:
     def html(self, key: str, /, **values: object) -> Markup:
         """Return a phrase as HTML, its values escaped."""
         phrase = Markup(WORDS[key][LANGUAGES.index(self.language)])  # noqa: S704 - our own words
-        return phrase.format(**{name: escape(value) for name, value in values.items()})
+        return phrase.format(**{n: value if isinstance(value, Count) else escape(value) for n, value in values.items()})
 
-    def number(self, value: int) -> str:
+    def number(self, value: int) -> Count:
         """Return a whole number, however long, with its digits in groups."""
-        return f"{value:,}".replace(",", get_group_symbol(self.locale))
+        return Count(f"{value:,}".replace(",", get_group_symbol(self.locale)), value)
 
     def share(self, value: float) -> str:
         """Return a share in percent, to three decimals; only what is whole is shown as 100 %."""

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from integrity.harmless import plain
-from integrity.result import Result
+from integrity.result import Result, found_in
 from integrity.screens import Rows
 
 __all__ = ["RowProgress", "show"]
@@ -25,10 +25,6 @@ _WIDTH = 28
 _COLOURS = {"pass": "green", "fail": "bold red", "unverified": "yellow", "pending": "cyan", "skipped": "dim"}
 _SHOWN = 12
 _OF_A_KIND = 3
-#: What of a batch that did not pass is said, where there is any.
-_FOUND = (
-    "lost", "duplicate", "corrupt", "extra", "invalid", "late", "skewed", "unauthorized", "unverified", "pending",
-)  # fmt: skip
 
 
 def verdict_text(verdict: str | None) -> Text:
@@ -128,18 +124,9 @@ def _show_batches(result: Result, console: Console) -> None:
     console.print(Text(f"batches that did not pass{more}", style="italic"))
     rows: list[list[object]] = []
     for row in failing.head(_SHOWN).to_dicts():
-        start = row["batch_start"]
-        when = (
-            "untimed"
-            if start is None and result.contract.clock
-            else "all"
-            if start is None
-            else f"{start:%Y-%m-%d %H:%M:%S}"
-        )
         partition = [plain(row[name], 24) for name in result.contract.partition]
         numbers = [f"{row[n]:,}" if row[n] is not None else "?" for n in ("source_records", "destination_records")]
-        found = ", ".join(f"{row[kind]:,} {kind}" for kind in _FOUND if row[kind])
-        rows.append([*partition, when, verdict_text(row["verdict"]), *numbers, found])
+        rows.append([*partition, result.start_of(row), verdict_text(row["verdict"]), *numbers, found_in(row)])
     header = (*result.contract.partition, "batch start (UTC)", "verdict", "source", "destination", "found")
     console.print(Rows(header, rows, wraps={"found"}, counts={"source", "destination"}))
 

@@ -88,29 +88,35 @@ _TOP: Final = {
     "title": ("Reconciliation report", "대사 보고서"),
     "of.contract": ("{name}, version {version}", "{name}, 버전 {version}"),
     "headline.fail": (
-        "{breaks} breaks in {failed} of {due} due batches; no exception in {passed}, {open} still open",
+        "{breaks} {breaks:break|breaks} in {failed} of {due} due {due:batch|batches}; no exception in {passed}, "
+        "{open} still open",
         "판정 대상 배치 {due}개 중 {failed}개에서 예외 {breaks}건; {passed}개는 예외 없음, {open}개는 진행 중",
     ),
     "headline.failunlocated": (
-        "{failed} of {due} due batches do not hold; no exception in {passed}, {open} still open",
+        "{failed} of {due} due {due:batch|batches} {failed:does|do} not hold; no exception in {passed}, "
+        "{open} still open",
         "판정 대상 배치 {due}개 중 {failed}개가 맞지 않음; {passed}개는 예외 없음, {open}개는 진행 중",
     ),
     "headline.failbefore": (
-        "no new break: what fails was found by earlier runs; no exception in {passed} of {due} batches put on record "
-        "now, {open} still open",
+        "no new break: what fails was found by earlier runs; no exception in {passed} of {due} "
+        "{due:batch|batches} put on record now, {open} still open",
         "새 예외 없음: 실패는 앞선 실행에서 발견된 것; 이번에 기록된 배치 {due}개 중 {passed}개에서 예외 없음, "
         "{open}개는 진행 중",
     ),
     "headline.pass": (
-        "no exception in {passed} of {due} due batches, {open} still open",
+        "no exception in {passed} of {due} due {due:batch|batches}, {open} still open",
         "판정 대상 배치 {due}개 중 {passed}개에서 예외 없음, {open}개는 진행 중",
     ),
     "headline.unverified": (
-        "not verified: {passed} of {due} due batches were checked without exception, {open} still open",
+        "not verified: {passed} of {due} due {due:batch|batches} {passed:was|were} checked without exception, "
+        "{open} still open",
         "미검증: 판정 대상 배치 {due}개 중 {passed}개만 예외 없이 확인됨, {open}개는 진행 중",
     ),
-    "headline.promises": ("{judged} of {promises} promises judged", "약속 {promises}개 중 {judged}개를 판정함"),
-    "unverified.batches": ("{n} batches could not be verified", "배치 {n}개는 확인할 수 없었음"),
+    "headline.promises": (
+        "{judged} of {promises} {promises:promise|promises} judged",
+        "약속 {promises}개 중 {judged}개를 판정함",
+    ),
+    "unverified.batches": ("{n} {n:batch|batches} could not be verified", "배치 {n}개는 확인할 수 없었음"),
     "period": ("Windows", "대상 구간"),
     "period.span": ("{since} to {until}", "{since}부터 {until}까지"),
     "period.snapshot": ("no windows: a comparison of everything", "구간 없음: 전체를 비교"),
@@ -200,7 +206,7 @@ _BODY: Final = {
         "{n} more were read again and found as earlier runs left them: they are in the totals, and not listed here.",
         "그 밖의 {n}개는 다시 읽었으나 이전 실행의 결과와 같았다. 합계에는 포함되며 여기에는 나열하지 않는다.",
     ),
-    "batches.skipped": ("{n} were left out.", "{n}개는 제외되었다."),
+    "batches.skipped": ("{n} {n:was|were} left out.", "{n}개는 제외되었다."),
     "batches.plot": (
         "Records of the source by batch. Solid: passed; crossed: failed; dotted: not verified; hollow: open.",
         "배치별 원천 건수. 채움: 통과, 빗금 교차: 실패, 점: 미검증, 빈 막대: 진행 중.",
@@ -271,9 +277,9 @@ _BODY: Final = {
         "No content was compared, only identities and times.",
         "내용은 비교하지 않았고 식별자와 시각만 비교했다.",
     ),
-    "unchecked.open": ("{n} batches are still open.", "배치 {n}개는 아직 진행 중이다."),
+    "unchecked.open": ("{n} {n:batch is|batches are} still open.", "배치 {n}개는 아직 진행 중이다."),
     "unchecked.warnings": (
-        "{n} expectations that only warn were not met; they change no verdict.",
+        "{n} {n:expectation that only warns was|expectations that only warn were} not met; no verdict changes by that.",
         "경고만 하는 기대 조건 {n}개가 충족되지 않았다. 판정에는 영향이 없다.",
     ),
     "selftest.means": (
@@ -307,7 +313,11 @@ _BASIS: Final = {
     "b.spec": ("SHA-256 of everything in force", "적용된 모든 것의 SHA-256"),
     "b.identity": ("An item is named by", "항목의 식별자"),
     "b.window": ("Windows and grace", "구간과 유예"),
-    "b.window.of": ("{window}, closed {grace} after their end", "{window}, 끝난 뒤 {grace} 후에 닫힘"),
+    "b.window.of": ("{window}, closed {grace} after their end", "{window}, 끝나고 {grace} 뒤에 닫힘"),
+    "b.window.zone": (
+        "{window} from midnight in {zone}, closed {grace} after their end",
+        "{zone}의 자정부터 {window}, 끝나고 {grace} 뒤에 닫힘",
+    ),
     "b.asked": ("Asked for", "요청 구간"),
     "b.software": ("Software", "소프트웨어"),
     "b.operator": ("Operator", "실행자"),
@@ -362,7 +372,8 @@ _UNITS: Final = {
 _PACK: Final = {
     "pack.title": ("Evidence of reconciliation", "대사 증거 보고서"),
     "pack.headline": (
-        "{runs} runs of {pipelines} pipelines: {passed} passed, {failed} failed, {unverified} unverified, "
+        "{runs} {runs:run|runs} of {pipelines} {pipelines:pipeline|pipelines}: {passed} passed, {failed} failed, "
+        "{unverified} unverified, "
         "{others} without a result",
         "파이프라인 {pipelines}개, 실행 {runs}회: 통과 {passed}, 실패 {failed}, 미검증 {unverified}, "
         "결과 없음 {others}",
@@ -390,7 +401,7 @@ _PACK: Final = {
     ),
     "pack.cases.none": ("No break is on record in these runs.", "이 실행들에 기록된 예외가 없다."),
     "pack.cases.summary": (
-        "{total} breaks: {undecided} without a decision.",
+        "{total} {total:break|breaks}: {undecided} without a decision.",
         "예외 {total}건: 결정되지 않은 것 {undecided}건.",
     ),
     "pack.never.verdict": (

@@ -82,7 +82,7 @@ def test_pandas_and_its_pages(context: Any, tmp_path: Path, sent: str, many: pl.
     text = shown(page)
     for words in (
         f"must hold what {sent} says, as contract day, version 1 promises, as of {AS_OF}",
-        "fail: 1 breaks in 1 of 2 closed batches; 3 of 3 promises judged",
+        "fail: 1 break in 1 of 2 closed batches; 3 of 3 promises judged",
         "source 1,000 = 999 matched + 1 lost",
         "m900",
         "planted and found",

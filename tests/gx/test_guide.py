@@ -56,7 +56,7 @@ def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgre
     assert verdicts(names["on_postgresql"]) == ["pass", "pass", "pass"]
     text = " ".join(shown(page) for page in pages(tmp_path))
     assert "must hold what outbox.parquet says, as contract message promises" in text
-    assert "fail: 1 breaks in 1 of" in text
+    assert "fail: 1 break in 1 of" in text
     for source in names["context"].data_sources.all().values():
         if hasattr(source, "get_engine"):
             source.get_engine().dispose()

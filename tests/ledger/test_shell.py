@@ -58,7 +58,7 @@ def test_a_day_with_a_ledger(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert shell("ledger", "breaks", "--identities") == 0
     said = capsys.readouterr().out
     assert "note-2" in said
-    assert "1 breaks" in said
+    assert "1 break" in said
     books.kept(books.sent(60)).write_parquet("destination.parquet")  # it was late, not lost
     assert shell("run", "job.yaml") == 0
     capsys.readouterr()
