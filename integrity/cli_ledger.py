@@ -248,10 +248,11 @@ def changes(url: str | None, period: str | None) -> int:
 
 @ledger_group.command()
 @LEDGER
-@click.option("--where", multiple=True, required=True, metavar="COLUMN=VALUE", help="Of which items; all must hold.")
+@click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Of which items; all must hold.")
+@click.option("--break", "breaks", multiple=True, metavar="BREAK", help="Of which break, as ledger breaks names it.")
 @click.option("--basis", required=True, metavar="TEXT", help="On what basis: a request, a law.")
 @click.option("--by", required=True, metavar="PERSON", help="Who decided it.")
-def erase(url: str | None, where: tuple[str, ...], basis: str, by: str) -> int:
+def erase(url: str | None, where: tuple[str, ...], breaks: tuple[str, ...], basis: str, by: str) -> int:
     """Erase what names a person's items; counts and verdicts stay, and the log says that it was done."""
     from integrity.ledger.erasing import erase as erased
 
@@ -261,7 +262,7 @@ def erase(url: str | None, where: tuple[str, ...], basis: str, by: str) -> int:
         if not (column and equals):
             raise UsageError(f"--where {text!r} is not COLUMN=VALUE", "write for example --where member_id=kim")
         named[column] = value
-    count = erased(opened_ledger(url), named, basis=basis, by=by)
+    count = erased(opened_ledger(url), named, basis=basis, by=by, breaks=breaks)
     click.echo(f"erased {count:,} private texts" if count else "nothing private of such items is on record")
     return 0
 

@@ -28,6 +28,7 @@ from integrity.ledger.changing import refuse_changed
 from integrity.ledger.database import Database
 from integrity.ledger.keys import KEY_VARIABLE, LedgerKey, PublicKey
 from integrity.ledger.log import Clock, Said, append, iso
+from integrity.ledger.persons import named_person
 from integrity.ledger.rows import root
 from integrity.result import Result
 
@@ -149,7 +150,7 @@ class Ledger:
             clock: Tells the moments to record.
 
         Raises:
-            UsageError: the URL, the environment or the origin cannot be meant.
+            UsageError: the URL, the environment, the operator or the origin cannot be meant.
             LedgerError: it cannot be opened or begun, or the key is not its key.
         """
         database = Database.at(url)
@@ -167,7 +168,8 @@ class Ledger:
                 database.upgrade()
         else:
             held = _begun(database, where, origin, clock)
-        return cls(database, held, chosen, operator or os.environ.get(_OPERATOR) or _user(), clock)
+        runner = named_person("operator", operator or os.environ.get(_OPERATOR) or _user())
+        return cls(database, held, chosen, runner, clock)
 
     @property
     def location(self) -> str:

@@ -19,8 +19,9 @@ import sqlalchemy as sa
 
 from integrity.errors import LedgerError, UsageError, did_you_mean
 from integrity.ledger import evidence, schema
-from integrity.ledger.changing import same_person
-from integrity.ledger.trails import Trail, located
+from integrity.ledger.decisions import objection
+from integrity.ledger.persons import named_person
+from integrity.ledger.trails import Step, Trail, located, step_of
 
 if TYPE_CHECKING:
     from integrity.ledger.book import Ledger
@@ -123,21 +124,7 @@ def confirm(ledger: Ledger, breaks: str | Iterable[str], *, by: str) -> list[int
         UsageError: a break is unknown, or ``by`` proposed or ran it.
         LedgerError: nothing is proposed, or it cannot be written.
     """
-    _named(by=by)
-
-    def checked(trail: Trail) -> dict[str, Any]:
-        proposal = trail.proposal
-        if proposal is None:
-            raise LedgerError(f"nothing is proposed of break {trail.name}", "integrity ledger trace shows what is")
-        _refuse_runner(trail, by, "confirm what is decided about it")
-        if same_person(proposal.by, by):
-            raise UsageError(
-                f"{by} proposed the disposition of break {trail.name} and cannot confirm it",
-                "let somebody else confirm it",
-            )
-        return _of(proposal)
-
-    return _said(ledger, "confirmed", breaks, checked, None, by)
+    return _said(ledger, "confirmed", breaks, by, None, _of_the_proposal)
 
 
 def refuse(ledger: Ledger, breaks: str | Iterable[str], *, reason: str, by: str) -> list[int]:
@@ -147,14 +134,7 @@ def refuse(ledger: Ledger, breaks: str | Iterable[str], *, reason: str, by: str)
         UsageError: a break is unknown, or no reason or person is named.
         LedgerError: nothing is proposed, or it cannot be written.
     """
-    _named(by=by, reason=reason)
-
-    def checked(trail: Trail) -> dict[str, Any]:
-        if trail.proposal is None:
-            raise LedgerError(f"nothing is proposed of break {trail.name}", "integrity ledger trace shows what is")
-        return _of(trail.proposal)
-
-    return _said(ledger, "refused", breaks, checked, reason, by)
+    return _said(ledger, "refused", breaks, by, reason, _of_the_proposal)
 
 
 def reopen(ledger: Ledger, breaks: str | Iterable[str], *, reason: str, by: str) -> list[int]:
@@ -164,18 +144,7 @@ def reopen(ledger: Ledger, breaks: str | Iterable[str], *, reason: str, by: str)
         UsageError: a break is unknown, or no reason or person is named.
         LedgerError: no disposition stands, or it cannot be written.
     """
-    _named(by=by, reason=reason)
-
-    def checked(trail: Trail) -> dict[str, Any]:
-        if trail.disposed is None:
-            why = "its disposition is only proposed" if trail.proposal else "no disposition of it stands"
-            raise LedgerError(
-                f"break {trail.name} cannot be reopened: {why}",
-                "refuse the proposal instead" if trail.proposal else "integrity ledger trace shows what is on record",
-            )
-        return _of(trail.disposed)
-
-    return _said(ledger, "reopened", breaks, checked, reason, by)
+    return _said(ledger, "reopened", breaks, by, reason, lambda trail: _of(trail.disposed))
 
 
 # --- rulings
@@ -215,7 +184,7 @@ def ruling_of(connection: sa.Connection) -> frozenset[str]:
 
 
 def _rule(ledger: Ledger, dispositions: Iterable[Disposition | str], by: str, reason: str, *, required: bool) -> int:
-    _named(by=by, reason=reason)
+    person, why = named_person("by", by), _text("reason", reason)
     kinds = {_kind(each) for each in ([dispositions] if isinstance(dispositions, str) else dispositions)}
     if not kinds:
         raise UsageError("no disposition is named", f"name one of {', '.join(Disposition)}")
@@ -226,7 +195,7 @@ def _rule(ledger: Ledger, dispositions: Iterable[Disposition | str], by: str, re
         if after == before:
             how = "needs a confirmation already" if required else "needs no confirmation as it is"
             raise LedgerError(f"{' and '.join(sorted(kinds))} {how}", "nothing is to be ruled")
-        body = {"confirmed": sorted(after), "by": by, "operator": ledger.operator, "reason": reason}
+        body = {"confirmed": sorted(after), "by": person, "operator": ledger.operator, "reason": why}
         return ledger.said(connection, "ruled", body).number
 
 
@@ -245,45 +214,26 @@ def _decided(
     control: str | None,
 ) -> list[int]:
     kind = _kind(disposition)
-    _named(by=by, reason=reason, reference=reference)
-    if kind == Disposition.ACCEPTED and not (control or "").strip():
+    about = {"disposition": kind, "reference": _text("reference", reference), "control": None}
+    if control is not None:
+        about["control"] = _text("control", control)
+    if kind == Disposition.ACCEPTED and control is None:
         raise UsageError(
             "what is accepted has a compensating control", "say what else makes up for it: control, --control"
         )
     if kind != Disposition.ACCEPTED and control is not None:
         raise UsageError(f"a disposition as {kind} has no compensating control", "give one only to what is accepted")
-
-    def checked(trail: Trail) -> dict[str, Any]:
-        if trail.disposed is not None:
-            done = trail.disposed
-            raise LedgerError(
-                f"break {trail.name} is disposed of as {done.disposition} by {done.by} already", "reopen it first"
-            )
-        if trail.state != "open":
-            raise LedgerError(
-                f"break {trail.name} is {trail.state}: run {trail.became[-1].run} found that",
-                "nothing of it is left to dispose of",
-            )
-        if trail.proposal is not None:
-            waits = trail.proposal
-            raise LedgerError(
-                f"a disposition of break {trail.name} as {waits.disposition} is proposed by {waits.by} already",
-                "confirm or refuse that first",
-            )
-        _refuse_runner(trail, by, "dispose of it")
-        return {"disposition": kind, "reference": reference.strip(), "control": control}
-
-    def ruled(connection: sa.Connection) -> None:
-        if step == "disposed" and kind in ruling_of(connection):
-            raise LedgerError(
-                f"a disposition as {kind} has to be confirmed by somebody else, as is ruled", "propose it instead"
-            )
-
-    return _said(ledger, step, breaks, checked, reason, by, ruled)
+    return _said(ledger, step, breaks, by, reason, lambda _: about)
 
 
-def _of(step: Any) -> dict[str, Any]:
-    return {name: getattr(step, name) for name in ("disposition", "reference", "control")}
+def _of_the_proposal(trail: Trail) -> dict[str, Any]:
+    return _of(trail.proposal)
+
+
+def _of(step: Step | None) -> dict[str, Any]:
+    """What a step that answers another one takes over from it; of none there is nothing to take."""
+    names = ("disposition", "reference", "control")
+    return dict.fromkeys(names, None) | {"disposition": ""} if step is None else {n: getattr(step, n) for n in names}
 
 
 def _kind(disposition: Disposition | str) -> str:
@@ -293,34 +243,26 @@ def _kind(disposition: Disposition | str) -> str:
     return str(disposition)
 
 
-def _named(**texts: str) -> None:
-    """Refuse what says nothing, and what a screen would not show as it is."""
-    for name, text in texts.items():
-        if not text.strip():
-            raise UsageError(f"a decision about a break names its {name}", f"give {name}")
-        shown = text if name in ("by", "reference") else " ".join(text.split())
-        if not shown.isprintable():
-            raise UsageError(f"{name} holds signs that no screen shows", "write it as plain text, on one line")
-
-
-def _refuse_runner(trail: Trail, by: str, what: str) -> None:
-    for each in trail.shown:
-        if same_person(each.operator, by):
-            raise UsageError(
-                f"{by} ran {each.run}, which found break {trail.name}, and cannot {what}", "let somebody else do it"
-            )
+def _text(name: str, text: str) -> str:
+    """Refuse what says nothing, and what a screen would not show as it is; a reason may have several lines."""
+    if not text.strip():
+        raise UsageError(f"a decision about a break names its {name}", f"give {name}")
+    if not (" ".join(text.split()) if name == "reason" else text).isprintable():
+        raise UsageError(f"{name} holds signs that no screen shows", "write it as plain text, on one line")
+    return text.strip()
 
 
 def _said(
     ledger: Ledger,
     step: str,
     breaks: str | Iterable[str],
-    checked: Callable[[Trail], dict[str, Any]],
-    reason: str | None,
     by: str,
-    ruled: Callable[[sa.Connection], None] = lambda _: None,
+    reason: str | None,
+    about: Callable[[Trail], dict[str, Any]],
 ) -> list[int]:
     """Append a leaf for each break, with its rows and its reason: for all of them, or none."""
+    person = named_person("by", by)
+    why = None if reason is None else _text("reason", reason)
     names = list(dict.fromkeys([breaks] if isinstance(breaks, str) else breaks))
     if not names:
         raise UsageError("no break is named", "integrity ledger breaks lists them")
@@ -328,24 +270,27 @@ def _said(
     with ledger.database.writing() as connection:
         ledger.database.take_turn(connection)
         trails = {trail.rows: trail for trail in (_located(connection, ledger, name) for name in names)}
-        ruled(connection)
+        ruled = ruling_of(connection)
         for rows, trail in trails.items():
-            about = checked(trail)
             leaf = (connection.execute(sa.select(sa.func.max(schema.leaves.c.number))).scalar() or 0) + 1
             body = {
                 "step": step,
                 "rows": [list(row) for row in rows],
                 "follows": trail.steps[-1].leaf if trail.steps else None,
-                **about,
-                "by": by.strip(),
+                **about(trail),
+                "by": person,
                 "operator": ledger.operator,
                 "reason": None,
             }
-            if reason is not None:
-                secret, body["reason"] = evidence.private(rows[-1][0], "disposition", leaf, {"reason": reason.strip()})
+            if why is not None:
+                secret, body["reason"] = evidence.private(rows[-1][0], "disposition", leaf, {"reason": why})
+            wrong = objection(trail, step_of(leaf, body | {"at": ""}), ruled)
+            if wrong is not None:
+                raise wrong
+            if why is not None:
                 connection.execute(schema.secrets.insert(), secret.to_dicts())
             numbers.append(ledger.said(connection, "disposition", body).number)
-            row = {"leaf": leaf, "step": step, "disposition": about["disposition"], "by": body["by"]}
+            row = {"leaf": leaf, "step": step, "disposition": body["disposition"], "by": person}
             connection.execute(
                 schema.dispositions.insert(), [row | {"run": run, "number": number} for run, number in rows]
             )

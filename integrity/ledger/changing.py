@@ -20,6 +20,7 @@ from integrity.errors import LedgerError, UsageError, did_you_mean
 from integrity.ledger import schema
 from integrity.ledger.database import Database
 from integrity.ledger.log import iso
+from integrity.ledger.persons import named_person, same_person
 
 if TYPE_CHECKING:
     from integrity.ledger.book import Ledger
@@ -34,7 +35,6 @@ __all__ = [
     "changes_told",
     "check_duties",
     "refuse_changed",
-    "same_person",
 ]
 
 #: Who may be required to be different persons.
@@ -142,6 +142,7 @@ def approve(
     """
     if not approver.strip() or not ticket.strip():
         raise UsageError("an approval names who approves and a ticket", "give both")
+    approver, author = named_person("approver", approver), None if author is None else named_person("author", author)
     if author is not None and same_person(author, approver):
         raise UsageError(f"{approver} cannot approve what they wrote themselves", "let somebody else approve it")
     moment = effective_from or ledger.clock()
@@ -208,10 +209,6 @@ def check_duties(ledger: Ledger, contract: Contract, separate: Sequence[str], at
                     "let somebody else take one of the duties",
                 )
     return approval
-
-
-def same_person(one: str, other: str) -> bool:
-    return one.strip().casefold() == other.strip().casefold()
 
 
 def _approvals(ledger: Ledger) -> list[Approval]:

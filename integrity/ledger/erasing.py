@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -17,7 +17,9 @@ import sqlalchemy as sa
 from integrity.errors import UsageError
 from integrity.ledger import schema
 from integrity.ledger.log import iso
+from integrity.ledger.persons import named_person
 from integrity.ledger.rows import digests, root
+from integrity.ledger.trails import located
 
 if TYPE_CHECKING:
     from integrity.ledger.book import Ledger
@@ -28,7 +30,7 @@ _CHUNK: Final = 5_000
 _Place = tuple[str, str, int]
 
 
-def erase(ledger: Ledger, where: Mapping[str, str], *, basis: str, by: str) -> int:
+def erase(ledger: Ledger, where: Mapping[str, str], *, basis: str, by: str, breaks: Collection[str] = ()) -> int:
     """Erase everything private of items whose columns have these values: breaks, and batches of a partition.
 
     Why a person disposed of such a break goes along; that they did, and how, stays on record.
@@ -38,22 +40,27 @@ def erase(ledger: Ledger, where: Mapping[str, str], *, basis: str, by: str) -> i
         where: Values of identity columns, or of columns whose differing values were shown, as breaks show them.
         basis: On what basis: a request, a law.
         by: Who decided it.
+        breaks: Breaks besides, by their names: whatever was decided about one whose item was erased already is found
+            in no other way, for nothing tells any longer whose it is.
 
     Returns:
         How many private texts are gone. Where there is none, nothing is recorded.
 
     Raises:
-        UsageError: no column, basis or person is named.
+        UsageError: no column or break, no basis or no person is named, or no break is called so.
         LedgerError: it cannot be written.
     """
-    if not where:
+    if not where and not breaks:
         raise UsageError("nothing says whom to erase", "name a column and its value, as in --where member_id=kim")
-    _named(basis, by)
+    by = _named(basis, by)
     secrets = schema.secrets
     query = sa.select(secrets).where(secrets.c.scope.in_(["break", "batch"]))
     with ledger.database.reading() as connection:
         rows = connection.execution_options(yield_per=_CHUNK).execute(query)
-        found = [(row.run, row.scope, row.number) for row in rows if _speaks_of(json.loads(row.body), where)]
+        found = [(row.run, row.scope, row.number) for row in rows if where and _speaks_of(json.loads(row.body), where)]
+        for name in breaks:
+            rows_of = located(connection, name, ledger.environment, ledger.key).rows
+            found += [(run, "break", number) for run, number in rows_of]
         found += _reasons(connection, {(run, number) for run, scope, number in found if scope == "break"})
     return _erased(ledger, found, {"why": "erasure", "basis": basis, "by": by})
 
@@ -73,7 +80,7 @@ def expire(ledger: Ledger, older_than: dt.timedelta, *, basis: str, by: str) -> 
         UsageError: no basis or person is named.
         LedgerError: it cannot be written.
     """
-    _named(basis, by)
+    by = _named(basis, by)
     runs, secrets = schema.runs, schema.secrets
     limit = iso(ledger.clock() - older_than)
     query = sa.select(secrets.c.run, secrets.c.scope, secrets.c.number).join(runs, runs.c.run == secrets.c.run)
@@ -90,9 +97,10 @@ def _reasons(connection: sa.Connection, breaks: set[tuple[str, int]]) -> list[_P
     return list({(run, scope, leaf) for run, scope, leaf, *row in connection.execute(query) if tuple(row) in breaks})
 
 
-def _named(basis: str, by: str) -> None:
+def _named(basis: str, by: str) -> str:
     if not basis.strip() or not by.strip():
         raise UsageError("an erasure names its basis and who decided it", "give both")
+    return named_person("by", by)
 
 
 def _speaks_of(body: Mapping[str, Any], where: Mapping[str, str]) -> bool:
@@ -117,7 +125,8 @@ def _erased(ledger: Ledger, found: list[_Place], body: Mapping[str, Any]) -> int
         there = {
             tuple(row) for row in connection.execute(sa.select(erasures.c.run, erasures.c.scope, erasures.c.number))
         }
-        places = sorted(set(found) - there)
+        kept = {tuple(row) for row in connection.execute(sa.select(secrets.c.run, secrets.c.scope, secrets.c.number))}
+        places = sorted((set(found) - there) & kept)
         if not places:
             return 0
         leaf = (connection.execute(sa.select(sa.func.max(schema.leaves.c.number))).scalar() or 0) + 1

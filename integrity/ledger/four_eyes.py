@@ -1,7 +1,9 @@
 """How does the database itself keep a person from deciding alone?
 
 Each rule is a trigger on new rows of ``dispositions``, so that it holds for whoever writes there, by which program
-ever; :mod:`integrity.ledger.casework` refuses the same beforehand, in a sentence. A rule is a condition under which a
+ever; :mod:`integrity.ledger.casework` refuses the same beforehand, in a sentence, and a verification goes through it
+all once more (:mod:`integrity.ledger.decisions`), for whoever may alter tables can pass triggers by. Of names a
+database compares less than these: A to Z in either case, and blanks around them. A rule is a condition under which a
 row is refused. It looks at the leaf that the row stands for, which has to be the last one of the log; at the rows of
 breaks that this leaf lists, which have to be all that are on record of the break; and at the step before it.
 """
@@ -46,8 +48,8 @@ def rules(dialect: str) -> dict[str, tuple[str, str]]:
         dialect: ``sqlite`` or ``postgresql``.
 
     Example:
-        >>> sorted(rules("sqlite"))
-        ['again', 'alone', 'incomplete', 'no_longer_open', 'of_the_runner', 'unanswered', 'unruled', 'unsaid', 'vague']
+        >>> ", ".join(sorted(rules("sqlite")))
+        'again, alone, incomplete, mixed, no_longer_open, of_the_runner, unanswered, unruled, unsaid, vague'
     """
     reads = _READS[dialect]
 
@@ -74,6 +76,9 @@ def rules(dialect: str) -> dict[str, tuple[str, str]]:
     decides = "NEW.step IN ('disposed', 'proposed')"
     blank = f"coalesce(trim({field('reference')}), '') = ''"
     control = f"coalesce(trim({field('control')}), '') <> ''"
+    # Of one break each row's last step is that of all, unless it was shown since.
+    own = "SELECT max(d.leaf) FROM dispositions d WHERE d.run = k.run AND d.number = k.number AND d.leaf <> NEW.leaf"
+    named = "s.run = NEW.run AND s.number = NEW.number AND s.scope = 'break'"
     unlisted = f"NOT EXISTS (SELECT 1 FROM {listed} k WHERE k.run = o.run AND k.number = o.number)"
     return {
         "unsaid": (
@@ -95,6 +100,18 @@ def rules(dialect: str) -> dict[str, tuple[str, str]]:
             f"OR coalesce((SELECT {reads['number'].format('follows')} FROM leaves l WHERE l.number = NEW.leaf), -1) "
             f"<> coalesce((SELECT d.leaf {before}), -1)",
             "its leaf leaves out what is on record of this break",
+        ),
+        "mixed": (
+            f"EXISTS (SELECT 1 FROM {listed} k JOIN runs r ON r.run = k.run "
+            "WHERE r.environment <> (SELECT environment FROM runs WHERE run = NEW.run)) "
+            f"OR EXISTS (SELECT 1 FROM {listed} k JOIN secrets o ON o.run = k.run AND o.number = k.number "
+            f"AND o.scope = 'break' JOIN secrets s ON {named} WHERE o.subject <> s.subject) "
+            f"OR EXISTS (SELECT 1 FROM {listed} k WHERE ({own}) <> (SELECT max(d.leaf) {earlier})) "
+            # Of a row that was erased only an earlier step can tell of which break it is.
+            f"OR ((SELECT count(*) FROM {listed} k) > 1 AND EXISTS (SELECT 1 FROM {listed} k WHERE ({own}) IS NULL "
+            "AND NOT EXISTS (SELECT 1 FROM secrets s WHERE s.run = k.run AND s.number = k.number "
+            "AND s.scope = 'break')))",
+            "its leaf speaks of several breaks at once",
         ),
         "vague": (
             f"EXISTS (SELECT 1 FROM leaves l WHERE l.number = NEW.leaf AND ((NEW.step <> 'confirmed' "

@@ -43,6 +43,7 @@ class Leaves:
         contracts: The digest of each contract to the leaf that first names it.
         erased: Of each leaf that erases: how many, and the root over their list.
         steps: Of each leaf of casework: what it says.
+        ruled: Which dispositions somebody else has to confirm, by the leaf from which on that is ruled.
         sent: The checkpoints that were sent out.
         findings: What does not fit: leaf, table, row, what, why.
     """
@@ -56,6 +57,7 @@ class Leaves:
     contracts: dict[str, int] = field(default_factory=dict)
     erased: dict[int, dict[str, Any]] = field(default_factory=dict)
     steps: dict[int, Step] = field(default_factory=dict)
+    ruled: dict[int, frozenset[str]] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
     findings: list[tuple[int, str, str, str, str]] = field(default_factory=list)
     quiet: list[int] = field(default_factory=list)
@@ -206,12 +208,13 @@ def _leaf(
     """Compare a leaf with its own hash and with the checkpoint before it; return what it says."""
     where = f"leaf {number}"
     try:
-        said = json.loads(body)
+        said = json.loads(body, object_pairs_hook=_once)
         same = leaf_hash(body.encode()).hex() == hashed
     except (ValueError, TypeError, AttributeError):
         said, same = None, False
     if not same or not isinstance(said, dict):
-        log.found(number, "leaves", where, "changed", "it has another hash")
+        why = "it has another hash, or is no object of names that each stand once"
+        log.found(number, "leaves", where, "changed", why if said is None else "it has another hash")
         return said if isinstance(said, dict) else None
     if said.get("kind") != kind:
         log.found(number, "leaves", where, "changed", f"it is of kind {said.get('kind')}, not {kind}")
@@ -224,6 +227,14 @@ def _leaf(
             why = f"leaf {number} vouches for another text"
             log.found(number - 1, "checkpoints", f"checkpoint {number}", "changed", why)
     return said
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object each of whose names stands once in it: of two, one program would read the first and one the last."""
+    told = dict(pairs)
+    if len(told) < len(pairs):
+        raise ValueError("a name stands twice")
+    return told
 
 
 def _octets(hashed: str) -> bytes | None:
@@ -240,7 +251,7 @@ def _told(log: Leaves, number: int, leaf: dict[str, Any]) -> None:
     try:
         if kind == "started":
             log.contracts.setdefault(leaf["contract"]["sha256"], number)
-            names = ("pipeline", "environment", "every", "at")
+            names = ("pipeline", "environment", "every", "at", "operator")
             told = {name: leaf[name] for name in names} | {"contract": leaf["contract"]["sha256"], "leaf": number}
             log.started[leaf["run"]] = told | {"commitment": leaf["reading"]}
         elif kind in _ENDS:
@@ -264,6 +275,8 @@ def _told(log: Leaves, number: int, leaf: dict[str, Any]) -> None:
             log.erased[number] = {"count": leaf["count"], "root": leaf["root"]}
         elif kind == "disposition":
             log.steps[number] = step_of(number, leaf)
+        elif kind == "ruled":
+            log.ruled[number] = frozenset(map(str, leaf["confirmed"]))
         elif kind == "sent":
             log.sent.append(Sent(leaf["size"], leaf["party"], leaf["at"]))
             log.quiet.append(number)

@@ -21,10 +21,10 @@ import sqlalchemy as sa
 from integrity.chances import percent, rate_of, sample_size
 from integrity.errors import UsageError, did_you_mean
 from integrity.ledger import schema
-from integrity.ledger.changing import same_person
 from integrity.ledger.database import there
 from integrity.ledger.history import pipelines
 from integrity.ledger.log import iso
+from integrity.ledger.persons import same_person
 from integrity.sampling import Conclusion, Drawing, Sample, conclude, new_seed
 
 if TYPE_CHECKING:

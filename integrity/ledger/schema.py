@@ -8,12 +8,9 @@ in ``secrets`` alone; elsewhere there is only its commitment, a SHA-256 over a s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 import sqlalchemy as sa
-
-from integrity.ledger.four_eyes import rules
 
 __all__ = [
     "COUNTS",
@@ -30,22 +27,17 @@ __all__ = [
     "dispositions",
     "endings",
     "erasures",
-    "functions",
     "leaves",
     "metadata",
-    "protecting",
-    "protections",
-    "ruled",
-    "ruling",
     "runs",
     "seals",
     "secrets",
 ]
 
 #: The layout that this version writes: the last migration's name.
-LAYOUT: Final = "0002"
+LAYOUT: Final = "0003"
 #: Layouts that are brought up to date by whoever opens the ledger to write.
-OLDER: Final = ("0001",)
+OLDER: Final = ("0001", "0002")
 
 #: What is counted of each batch.
 COUNTS: Final = (
@@ -195,107 +187,3 @@ dispositions = sa.Table(
 EVIDENCE: Final = (batches, breaks, changes, seals)
 #: What the database itself keeps from being changed or deleted; of ``secrets`` only what was erased on record may go.
 PROTECTED: Final = (leaves, checkpoints, contracts, runs, endings, *EVIDENCE, secrets, erasures, dispositions)
-
-_ERASED = "SELECT 1 FROM erasures e WHERE e.run = OLD.run AND e.scope = OLD.scope AND e.number = OLD.number"
-
-
-def functions(dialect: str) -> list[str]:
-    """Return the SQL of what :func:`protections` calls."""
-    return [_FUNCTION] if dialect == "postgresql" else []
-
-
-def protections(dialect: str, tables: Iterable[sa.Table] = PROTECTED) -> list[tuple[str, str]]:
-    """Return what makes a database refuse to change what is recorded: names of triggers, and the SQL that makes each.
-
-    Args:
-        dialect: ``sqlite`` or ``postgresql``.
-        tables: Of which tables.
-    """
-    made: list[tuple[str, str]] = []
-    for table in tables:
-        for verb in ("update", "delete"):
-            name = f"{table.name}_{verb}_refused"
-            spared = table is secrets and verb == "delete"
-            if dialect == "postgresql":
-                function = "integrity_refused_unless_erased" if spared else "integrity_refused"
-                made.append(
-                    (
-                        name,
-                        f"CREATE TRIGGER {name} BEFORE {verb.upper()} ON {table.name} "
-                        f"FOR EACH ROW EXECUTE FUNCTION {function}()",
-                    )
-                )
-            else:
-                unless = f"WHEN NOT EXISTS ({_ERASED}) " if spared else ""
-                made.append(
-                    (
-                        name,
-                        f"CREATE TRIGGER {name} BEFORE {verb.upper()} ON {table.name} {unless}"
-                        f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: no {verb} of {table.name}'); END",
-                    )
-                )
-        if dialect == "postgresql":
-            name = f"{table.name}_truncate_refused"
-            made.append(
-                (
-                    name,
-                    f"CREATE TRIGGER {name} BEFORE TRUNCATE ON {table.name} "
-                    "FOR EACH STATEMENT EXECUTE FUNCTION integrity_refused()",
-                )
-            )
-    return made
-
-
-def ruling(dialect: str) -> list[str]:
-    """Return the SQL of the triggers that refuse a step of casework: see :mod:`integrity.ledger.four_eyes`."""
-    if dialect != "postgresql":
-        return list(ruled(dialect).values())
-    made = []
-    for name, does in ruled(dialect).items():
-        made.append(f"CREATE FUNCTION integrity_{name}() RETURNS trigger LANGUAGE plpgsql AS $$ {does} $$")
-        made.append(
-            f"CREATE TRIGGER {name} BEFORE INSERT ON dispositions FOR EACH ROW EXECUTE FUNCTION integrity_{name}()"
-        )
-    return made
-
-
-def ruled(dialect: str) -> dict[str, str]:
-    """Return what each of these triggers has to do, by its name, as :func:`protecting` does."""
-    made = {}
-    for rule, (condition, said) in rules(dialect).items():
-        name, said = f"dispositions_{rule}_refused", f"the ledger refuses this disposition: {said}"
-        if dialect == "postgresql":
-            made[name] = f"BEGIN IF {condition} THEN RAISE EXCEPTION '{said}'; END IF; RETURN NEW; END"
-        else:
-            made[name] = (
-                f"CREATE TRIGGER {name} BEFORE INSERT ON dispositions WHEN {condition} "
-                f"BEGIN SELECT RAISE(ABORT, '{said}'); END"
-            )
-    return made
-
-
-def protecting(dialect: str) -> dict[str, str]:
-    """Return what each trigger has to do, by its name: its own SQL, or of PostgreSQL that of its function."""
-    made = dict(protections(dialect))
-    if dialect == "postgresql":
-        made = {name: _UNLESS_ERASED if "unless_erased" in sql else _REFUSED for name, sql in made.items()}
-    return made | ruled(dialect)
-
-
-_REFUSED: Final = """
-BEGIN
-  RAISE EXCEPTION 'the ledger is append-only: no % of %', lower(TG_OP), TG_TABLE_NAME;
-END
-"""
-_UNLESS_ERASED: Final = f"""
-BEGIN
-  IF NOT EXISTS ({_ERASED}) THEN
-    RAISE EXCEPTION 'the ledger is append-only: no % of %', lower(TG_OP), TG_TABLE_NAME;
-  END IF;
-  RETURN OLD;
-END
-"""
-_FUNCTION: Final = f"""
-CREATE FUNCTION integrity_refused() RETURNS trigger LANGUAGE plpgsql AS $$ {_REFUSED} $$;
-CREATE FUNCTION integrity_refused_unless_erased() RETURNS trigger LANGUAGE plpgsql AS $$ {_UNLESS_ERASED} $$
-"""

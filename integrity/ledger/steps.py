@@ -1,16 +1,22 @@
-"""Do the rows and reasons of casework tie to the leaves that say the same?"""
+"""Do the rows and reasons of casework tie to the leaves that say the same, and could each step be taken?
+
+The triggers of the database refuse a step against the rules, as the API does. Whoever passed by both is named here: all
+steps are gone through once more, from what the log says.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 import polars as pl
 import sqlalchemy as sa
 
 from integrity.ledger import schema
+from integrity.ledger.decisions import OnRecord, replayed
 from integrity.ledger.reading import Leaves
 from integrity.ledger.rows import commitments
+from integrity.ledger.trails import Became, Place, Shown
 
 __all__ = ["reasons_known", "untied"]
 
@@ -22,6 +28,9 @@ def untied(connection: sa.Connection, log: Leaves) -> Iterator[Found]:
     """Yield what of ``dispositions`` and of the reasons in ``secrets`` is not as the leaves say."""
     yield from _rows(connection, log)
     yield from _reasons(connection, log)
+    if log.steps:
+        for leaf, why in replayed(_on_record(connection, log), (log.steps[leaf] for leaf in sorted(log.steps))):
+            yield leaf, "leaves", f"leaf {leaf}", "inserted", f"against the rules of casework: {why}"
 
 
 def reasons_known(log: Leaves) -> dict[tuple[str, int], str]:
@@ -70,6 +79,33 @@ def _reasons(connection: sa.Connection, log: Leaves) -> Iterator[Found]:
             yield row.number, "secrets", where, "changed", "it is not what was committed to"
     for place in told.keys() - seen - erased:
         yield place[1], "secrets", _where(*place), "removed", "no erasure is on record"
+
+
+def _on_record(connection: sa.Connection, log: Leaves) -> OnRecord:
+    """What runs put on record of the breaks that somebody decided about."""
+    of, secrets, rows, changes = schema.dispositions, schema.secrets, schema.breaks, schema.changes
+    own = sa.and_(secrets.c.run == of.c.run, secrets.c.number == of.c.number, secrets.c.scope == "break")
+    subjects = sa.select(secrets.c.subject).join(of, own)
+    named = sa.select(secrets.c.run, secrets.c.number, secrets.c.subject)
+    named = named.where(secrets.c.scope == "break", secrets.c.subject.in_(subjects))
+    names: dict[Place, Hashable] = {}
+    for run, number, subject in connection.execute(named):
+        if run in log.started:
+            names[run, number] = (log.started[run]["environment"], subject)
+    on = sa.and_(rows.c.run == of.c.run, rows.c.number == of.c.number)
+    there = {(run, number) for run, number in connection.execute(sa.select(rows.c.run, rows.c.number).join(of, on))}
+    shown = {
+        (run, number): Shown(log.ended[run]["leaf"], log.ended[run]["at"], run, number, log.started[run]["operator"])
+        for run, number in there | names.keys()
+        if run in log.rows and run in log.started
+    }
+    became: dict[Place, list[Became]] = {}
+    query = sa.select(changes.c.run, changes.c.of_run, changes.c.of_number, changes.c.state)
+    for run, of_run, of_number, state in connection.execute(query):
+        if (of_run, of_number) in shown and run in log.rows:
+            told = Became(log.ended[run]["leaf"], log.ended[run]["at"], run, state)
+            became.setdefault((of_run, of_number), []).append(told)
+    return OnRecord(shown, {place: names.get(place) for place in shown}, became, log.ruled)
 
 
 def _where(run: str, leaf: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -20,7 +20,7 @@ from integrity.errors import UsageError, did_you_mean
 from integrity.ledger import schema
 from integrity.ledger.keys import LedgerKey
 
-__all__ = ["SHORT", "Became", "Case", "Place", "Shown", "Step", "Trail", "located", "step_of", "trail_of"]
+__all__ = ["SHORT", "Became", "Case", "Groups", "Place", "Shown", "Step", "Trail", "located", "step_of", "trail_of"]
 
 #: A row of ``breaks``: its run and its number.
 Place = tuple[str, int]
@@ -191,6 +191,32 @@ class Trail:
         if self.steps and self.holds is None and self.steps[-1].step in (*_DECIDED, "proposed"):
             return Case.OPEN_AGAIN
         return Case.REOPENED if self.steps and self.steps[-1].step == "reopened" else Case.OPEN
+
+
+class Groups:
+    """Which rows are one break's, as far as is known: whatever is hashable, joined one by one.
+
+    Example:
+        >>> groups = Groups()
+        >>> groups.join("a", "b")
+        >>> groups.of("a") == groups.of("b"), groups.of("a") == groups.of("c")
+        (True, False)
+    """
+
+    def __init__(self) -> None:
+        self._over: dict[Hashable, Hashable] = {}
+
+    def of(self, one: Hashable) -> Hashable:
+        """The group of something, the same for all that were joined."""
+        while (over := self._over.get(one, one)) != one:
+            one = over
+        return one
+
+    def join(self, one: Hashable, other: Hashable) -> None:
+        """Let two be of one group, and all that are joined to them."""
+        above, below = self.of(other), self.of(one)
+        if above != below:
+            self._over[below] = above
 
 
 def step_of(leaf: int, body: Mapping[str, Any], reason: str | None = None) -> Step:

@@ -25,6 +25,7 @@ from integrity.ledger import schema
 from integrity.ledger.checkpoints import Checkpoint
 from integrity.ledger.claims import Claim, claim_of
 from integrity.ledger.database import Database
+from integrity.ledger.guards import unguarded
 from integrity.ledger.keys import PublicKey
 from integrity.ledger.reading import Leaves, read_log
 from integrity.ledger.rows import commitments, digests, frame_of, root
@@ -118,7 +119,7 @@ def verify(url: str | os.PathLike[str], *, held: Iterable[str] = (), key: Public
         raise LedgerError(f"there is no ledger at {database.location}", "look at its URL")
     kept = [Checkpoint.from_text(text) for text in held]
     with database.reading() as connection:
-        found = list(_unprotected(connection))
+        found = [Finding(-1, "triggers", *told) for told in unguarded(connection)]
         log = read_log(connection, {each.size for each in kept})
         found += [Finding(*each) for each in log.findings]
         found += _keys(log, key)
@@ -144,23 +145,6 @@ def verify(url: str | os.PathLike[str], *, held: Iterable[str] = (), key: Public
 
 # --- the log
 # -----------------------------------------------------------------------------------------------------------------
-
-
-def _unprotected(connection: sa.Connection) -> Iterator[Finding]:
-    """The triggers that are no longer there, or do something else."""
-    if connection.dialect.name == "sqlite":
-        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-    else:
-        # What a trigger does is what its function says.
-        query = (
-            "SELECT t.tgname, p.prosrc FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid "
-            "WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'"
-        )
-    there = {name: " ".join(sql.split()) for name, sql in connection.execute(sa.text(query))}
-    for name, does in schema.protecting(connection.dialect.name).items():
-        if there.get(name) != " ".join(does.split()):
-            why = "the database no longer refuses to change what is recorded"
-            yield Finding(-1, "triggers", name, "removed" if name not in there else "changed", why)
 
 
 def _keys(log: Leaves, told: PublicKey | None) -> Iterator[Finding]:

@@ -14,10 +14,10 @@ import polars as pl
 
 from integrity.errors import UsageError
 from integrity.ledger.cases import decided, traced
-from integrity.ledger.trails import Became, Place, Shown, Step, Trail
+from integrity.ledger.trails import Groups, Place, Step, Trail
 from integrity.packs.opening import Pack
 from integrity.packs.told import runs_of
-from integrity.packs.tying_cases import REASONS, steps_of
+from integrity.packs.tying_cases import REASONS, on_record, steps_of
 from integrity.packs.verifying import sound_pack
 
 __all__ = ["CASES", "cases", "cases_of", "trace"]
@@ -88,58 +88,40 @@ def trace(pack: str | os.PathLike[str], run: str, number: int) -> pl.DataFrame:
 
 def _trails(pack: Pack) -> list[tuple[Trail, dict[str, Any]]]:
     """The trail of each break of the pack, and what its latest row tells."""
-    leaves = {body["run"]: number for number, body in sorted(pack.leaves.items()) if body["kind"] == "finished"}
-    groups, shown = _Groups(), dict[Place, Shown]()
-    about: dict[Place, dict[str, Any]] = {}
-    became: dict[Place, list[Became]] = {}
-    for run in runs_of(pack.leaves):
-        if not run.counts or run.finished is None:
-            continue
-        leaf, at = leaves[run.name], str(run.finished["at"])
-        frame = pack.frame(run.name, "breaks")
-        for row in () if frame is None else frame.iter_rows(named=True):
-            place = (run.name, int(row["number"]))
-            shown[place] = Shown(leaf, at, *place, operator=str(run.started["operator"]))
-            about[place] = {name: row[name] for name in ("kind", "batch_start")} | {"pipeline": run.started["pipeline"]}
-            groups.join(place, ("", row["subject"]) if row.get("subject") else place)
-        changed = pack.frame(run.name, "changes")
-        for of, number, state in () if changed is None else changed.select("of_run", "of_number", "state").iter_rows():
-            became.setdefault((of, number), []).append(Became(leaf, at, run.name, state))
-    steps = _with_reasons(pack)
+    record, groups, steps = on_record(pack, counting=True), Groups(), _with_reasons(pack)
+    for place, name in record.names.items():
+        groups.join(place, place if name is None else ("break", name))
     for step in steps:
         for place in step.rows:
             groups.join(place, step.rows[0])
     rows: dict[Any, list[Place]] = {}
-    for place in shown:
+    for place in record.shown:
         rows.setdefault(groups.of(place), []).append(place)
     of_group: dict[Any, list[Step]] = {}
     for step in steps:
         of_group.setdefault(groups.of(step.rows[0]), []).append(step)
+    about = _about(pack)
     told = []
     for group, places in rows.items():
-        found = sorted((shown[place] for place in places), key=lambda each: (each.leaf, each.number))
-        changes = sorted((each for place in places for each in became.get(place, ())), key=lambda each: each.leaf)
+        found = sorted((record.shown[place] for place in places), key=lambda each: (each.leaf, each.number))
+        changes = sorted(
+            (each for place in places for each in record.became.get(place, ())), key=lambda each: each.leaf
+        )
         name = f"{found[-1].run}:{found[-1].number}"
         trail = Trail(name, tuple(found), tuple(changes), tuple(of_group.get(group, ())))
         told.append((trail, about[found[-1].run, found[-1].number]))
     return told
 
 
-class _Groups:
-    """Which rows are one break's."""
-
-    def __init__(self) -> None:
-        self._over: dict[Any, Any] = {}
-
-    def of(self, place: Any) -> Any:
-        while (over := self._over.get(place, place)) != place:
-            place = over
-        return place
-
-    def join(self, one: Any, other: Any) -> None:
-        above, below = self.of(other), self.of(one)
-        if above != below:
-            self._over[below] = above
+def _about(pack: Pack) -> dict[Place, dict[str, Any]]:
+    """What each row of a break tells of it."""
+    told: dict[Place, dict[str, Any]] = {}
+    for run in runs_of(pack.leaves):
+        frame = pack.frame(run.name, "breaks") if run.finished is not None else None
+        for row in () if frame is None else frame.iter_rows(named=True):
+            about = {name: row[name] for name in ("kind", "batch_start")} | {"pipeline": run.started["pipeline"]}
+            told[run.name, int(row["number"])] = about
+    return told
 
 
 def _with_reasons(pack: Pack) -> Sequence[Step]:

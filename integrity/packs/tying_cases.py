@@ -1,29 +1,29 @@
 """Does what persons decided, as a pack tells it, follow from its leaves, and was it theirs to decide?
 
 Each step names the one before it, so that none can be left out between two others; each reason ties to its commitment.
-That nobody disposed of what they found themselves, or confirmed what they proposed, is looked at once more, by what
-the leaves say.
+That each step could be taken (nobody disposed of what they found, or confirmed what they proposed) is looked at once
+more, by what the leaves say, as far as the runs that it speaks of are in the pack.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Final
 
 import polars as pl
 
-from integrity.ledger.changing import same_person
+from integrity.ledger.decisions import OnRecord, replayed
 from integrity.ledger.rows import commitments
-from integrity.ledger.trails import Step, step_of
+from integrity.ledger.trails import Became, Place, Shown, Step, step_of
 from integrity.packs.opening import Pack
 from integrity.packs.told import runs_of
 
-__all__ = ["REASONS", "steps_of", "tie_steps"]
+__all__ = ["REASONS", "on_record", "steps_of", "tie_steps"]
 
 REASONS: Final = "log/reasons.jsonl"
-_DECIDES: Final = ("disposed", "proposed", "confirmed")
-Place = tuple[str, str, int]
+#: What was erased: a run, a scope and a number.
+Erased = tuple[str, str, int]
 
 
 def steps_of(pack: Pack) -> dict[int, Step]:
@@ -36,31 +36,47 @@ def steps_of(pack: Pack) -> dict[int, Step]:
     return found
 
 
-def tie_steps(pack: Pack, erased: set[Place], *, pseudonymised: bool) -> None:
+def on_record(pack: Pack, *, counting: bool = False) -> OnRecord:
+    """Return what the runs of a pack put on record of breaks.
+
+    Args:
+        pack: Its files and leaves.
+        counting: Only of runs that count: those of ``test`` do not.
+    """
+    leaves = {body["run"]: number for number, body in sorted(pack.leaves.items()) if body["kind"] == "finished"}
+    shown: dict[Place, Shown] = {}
+    names: dict[Place, Hashable] = {}
+    became: dict[Place, list[Became]] = {}
+    for run in runs_of(pack.leaves):
+        if run.finished is None or (counting and not run.counts):
+            continue
+        leaf, at = leaves[run.name], str(run.finished["at"])
+        frame = pack.frame(run.name, "breaks")
+        for row in () if frame is None else frame.iter_rows(named=True):
+            place = (run.name, int(row["number"]))
+            shown[place] = Shown(leaf, at, *place, operator=str(run.started["operator"]))
+            names[place] = (run.started["environment"], row["subject"]) if row.get("subject") else None
+        changed = pack.frame(run.name, "changes")
+        for of, number, state in () if changed is None else changed.select("of_run", "of_number", "state").iter_rows():
+            became.setdefault((of, number), []).append(Became(leaf, at, run.name, state))
+    rulings = {
+        number: frozenset(map(str, body["confirmed"]))
+        for number, body in pack.leaves.items()
+        if body["kind"] == "ruled"
+    }
+    return OnRecord(shown, names, became, rulings, whole=False)
+
+
+def tie_steps(pack: Pack, erased: set[Erased], *, pseudonymised: bool) -> None:
     """Compare what persons decided with the leaves before, and their reasons with the commitments to these."""
     steps = steps_of(pack)
-    operators = {run.name: run.started["operator"] for run in runs_of(pack.leaves)}
-    for number, step in steps.items():
-        with pack.flawed(f"leaf {number}"):
-            _follows(pack, step, steps)
-            if step.step in _DECIDES:
-                for run, _ in step.rows:
-                    if run in operators and same_person(operators[run], step.by):
-                        pack.flaw(f"leaf {number}", f"{step.by} ran {run}, and decided about what it found")
+    with pack.flawed("log/leaves.jsonl"):
+        for leaf, why in replayed(on_record(pack), steps.values()):
+            pack.flaw(f"leaf {leaf}", f"against the rules of casework: {why}")
     _reasons(pack, steps, erased, pseudonymised=pseudonymised)
 
 
-def _follows(pack: Pack, step: Step, steps: Mapping[int, Step]) -> None:
-    where, rows = f"leaf {step.leaf}", set(step.rows)
-    earlier = [each for each in steps.values() if each.leaf < step.leaf and rows & set(each.rows)]
-    last = earlier[-1] if earlier else None
-    if step.follows != (None if last is None else last.leaf):
-        pack.flaw(where, f"it follows leaf {step.follows}, which is not the step before it in the pack")
-    elif step.step == "confirmed" and last is not None and same_person(last.by, step.by):
-        pack.flaw(where, f"{step.by} proposed it, and confirmed it")
-
-
-def _reasons(pack: Pack, steps: Mapping[int, Step], erased: set[Place], *, pseudonymised: bool) -> None:
+def _reasons(pack: Pack, steps: Mapping[int, Step], erased: set[Erased], *, pseudonymised: bool) -> None:
     seen: set[int] = set()
     for where, said in pack.lines(REASONS) if REASONS in pack.files else ():
         with pack.flawed(where):
@@ -85,6 +101,6 @@ def _reasons(pack: Pack, steps: Mapping[int, Step], erased: set[Place], *, pseud
             pack.flaw(REASONS, f"the reason of leaf {leaf} is not there, and no erasure of it is on record")
 
 
-def _place(step: Step) -> Place:
+def _place(step: Step) -> Erased:
     """Under which name a reason is erased: that of the latest row of its break."""
     return step.rows[-1][0], "disposition", step.leaf

@@ -295,7 +295,7 @@ def test_another_layout_and_another_key_are_refused(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0999'")
         connection.commit()
-    with pytest.raises(LedgerError, match="has layout 0999, this version reads 0002"):
+    with pytest.raises(LedgerError, match="has layout 0999, this version reads 0003"):
         verify(tmp_path / "ledger.db")
 
 

@@ -111,12 +111,10 @@ def upgrade() -> None:
 
 
 def _protect() -> None:
-    # The triggers are the same in every layout: what protects a table is looked for by `verify`, too.
-    from integrity.ledger.schema import functions, metadata, protections
+    # Triggers are always those of this version: what protects a table is looked for by `verify`, too.
+    from integrity.ledger.guards import making
 
-    dialect = op.get_bind().dialect.name
-    tables = (metadata.tables[name] for name in _PROTECTED)
-    for sql in (*functions(dialect), *(sql for _, sql in protections(dialect, tables))):
+    for sql in making(op.get_bind().dialect.name, *_PROTECTED):
         op.execute(sa.text(sql.replace(":", "\\:")))
 
 

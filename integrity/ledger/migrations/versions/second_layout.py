@@ -13,7 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Make the table of dispositions, what protects it, and the rules by which rows of it are refused."""
-    from integrity.ledger.schema import metadata, protections, ruling
+    from integrity.ledger.guards import making
 
     op.create_table(
         "dispositions",
@@ -24,10 +24,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("leaf", "run", "number"),
     )
     op.create_index("dispositions_by_break", "dispositions", ["run", "number"])
-    dialect = op.get_bind().dialect.name
-    for _, sql in protections(dialect, [metadata.tables["dispositions"]]):
-        op.execute(sa.text(sql))
-    for sql in ruling(dialect):
+    for sql in making(op.get_bind().dialect.name, "dispositions"):
         op.execute(sa.text(sql.replace(":", "\\:")))
 
 
