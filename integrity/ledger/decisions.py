@@ -117,6 +117,7 @@ class OnRecord:
         shown: The rows of these breaks, by where they are.
         names: Which break each of them is of: the same value for all of one break, ``None`` where that was erased.
         became: What later runs found of a row.
+        links: Which rows are of one break although its name was erased.
         rulings: The dispositions that somebody else has to confirm, by the leaf from which on that is ruled.
         whole: Whether every run is there. Of a pack that has some of them less can be said.
     """
@@ -125,6 +126,7 @@ class OnRecord:
     names: Mapping[Place, Hashable]
     became: Mapping[Place, Sequence[Became]]
     rulings: Mapping[int, Collection[str]]
+    links: Sequence[tuple[Place, Place]] = ()
     whole: bool = True
 
 
@@ -136,13 +138,19 @@ def replayed(record: OnRecord, steps: Iterable[Step]) -> Iterator[tuple[int, str
         steps: In the order of the log.
     """
     groups, taken = Groups(), dict[Hashable, list[Step]]()
-    rows_of: dict[Hashable, list[Place]] = {}
     for place, name in record.names.items():
         if name is not None:
             groups.join(place, ("break", name))
-            rows_of.setdefault(name, []).append(place)
+    for place, other in record.links:
+        groups.join(place, other)
+    rows_of: dict[Hashable, list[Place]] = {}
+    for place in record.shown:
+        rows_of.setdefault(groups.of(place), []).append(place)
+    # A row that nothing is known to be of one break with says nothing about the others of its leaf.
+    sole = {places[0] for places in rows_of.values() if len(places) == 1 and record.names.get(places[0]) is None}
+    breaks = {place: group for group, places in rows_of.items() for place in places if place not in sole}
     for step in steps:
-        apart = {record.names.get(place) for place in step.rows} - {None}
+        apart = {breaks[place] for place in step.rows if place in breaks}
         chains = {group for group in map(groups.of, step.rows) if group in taken}
         if len(apart) > 1 or len(chains) > 1:
             yield step.leaf, "it speaks of several breaks at once"
@@ -152,8 +160,8 @@ def replayed(record: OnRecord, steps: Iterable[Step]) -> Iterator[tuple[int, str
             groups.join(place, step.rows[0])
         taken[groups.of(step.rows[0])] = [*before, step]
         expected = {place for each in before for place in each.rows}
-        for name in apart:
-            expected |= {place for place in rows_of[name] if record.shown[place].leaf < step.leaf}
+        for group in apart:
+            expected |= {place for place in rows_of[group] if record.shown[place].leaf < step.leaf}
         yield from ((step.leaf, why) for why in _objections(record, step, before, expected))
 
 

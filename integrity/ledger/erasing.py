@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from integrity.errors import UsageError
 from integrity.ledger import schema
+from integrity.ledger.links import links_of, root_of_links
 from integrity.ledger.log import iso
 from integrity.ledger.persons import named_person
 from integrity.ledger.rows import digests, root
@@ -116,7 +117,7 @@ def _speaks_of(body: Mapping[str, Any], where: Mapping[str, str]) -> bool:
 
 
 def _erased(ledger: Ledger, found: list[_Place], body: Mapping[str, Any]) -> int:
-    """List what goes, append the leaf that commits to the list, and delete it: all of it or nothing."""
+    """List what goes, note what is one break's, append the leaf that commits to that, and delete: all or nothing."""
     if not found:
         return 0
     erasures, secrets = schema.erasures, schema.secrets
@@ -136,7 +137,12 @@ def _erased(ledger: Ledger, found: list[_Place], body: Mapping[str, Any]) -> int
         gone = sa.delete(secrets).where(
             *(secrets.c[name] == sa.bindparam(f"the_{name}") for name in ("run", "scope", "number"))
         )
+        links = links_of(connection, {(run, number) for run, scope, number in places if scope == "break"})
+        if links:
+            rows = [{"run": a, "number": b, "of_run": c, "of_number": d, "leaf": leaf} for (a, b), (c, d) in links]
+            connection.execute(schema.links.insert(), rows)
         rows = [{f"the_{name}": value for name, value in zip(types, place, strict=True)} for place in places]
         connection.execute(gone, rows)
-        ledger.said(connection, "erased", {**body, "count": len(places), "root": root(digests(erasures, frame))})
+        told = {"count": len(places), "root": root(digests(erasures, frame)), "links": root_of_links(links, leaf)}
+        ledger.said(connection, "erased", {**body, **told})
     return len(places)

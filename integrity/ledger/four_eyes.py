@@ -97,6 +97,8 @@ def rules(dialect: str) -> dict[str, tuple[str, str]]:
             f"AND r.environment = (SELECT environment FROM runs WHERE run = NEW.run) AND {unlisted}) "
             "OR EXISTS (SELECT 1 FROM dispositions d JOIN dispositions o ON o.leaf = d.leaf "
             f"WHERE d.run = NEW.run AND d.number = NEW.number AND {unlisted}) "
+            f"OR EXISTS (SELECT 1 FROM links o JOIN {listed} n ON n.run = o.of_run AND n.number = o.of_number "
+            f"WHERE {unlisted}) "
             f"OR coalesce((SELECT {reads['number'].format('follows')} FROM leaves l WHERE l.number = NEW.leaf), -1) "
             f"<> coalesce((SELECT d.leaf {before}), -1)",
             "its leaf leaves out what is on record of this break",
@@ -107,10 +109,11 @@ def rules(dialect: str) -> dict[str, tuple[str, str]]:
             f"OR EXISTS (SELECT 1 FROM {listed} k JOIN secrets o ON o.run = k.run AND o.number = k.number "
             f"AND o.scope = 'break' JOIN secrets s ON {named} WHERE o.subject <> s.subject) "
             f"OR EXISTS (SELECT 1 FROM {listed} k WHERE ({own}) <> (SELECT max(d.leaf) {earlier})) "
-            # Of a row that was erased only an earlier step can tell of which break it is.
+            # Of a row that was erased only an earlier step or a link can tell of which break it is.
             f"OR ((SELECT count(*) FROM {listed} k) > 1 AND EXISTS (SELECT 1 FROM {listed} k WHERE ({own}) IS NULL "
             "AND NOT EXISTS (SELECT 1 FROM secrets s WHERE s.run = k.run AND s.number = k.number "
-            "AND s.scope = 'break')))",
+            "AND s.scope = 'break') AND NOT EXISTS (SELECT 1 FROM links o WHERE o.run = k.run AND o.number = k.number "
+            "OR o.of_run = k.run AND o.of_number = k.number)))",
             "its leaf speaks of several breaks at once",
         ),
         "vague": (

@@ -7,6 +7,7 @@ environment are looked at, and only such as finished.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +15,9 @@ import polars as pl
 import sqlalchemy as sa
 
 from integrity.ledger import schema
+from integrity.ledger.links import linked
 from integrity.ledger.rows import frame_of
+from integrity.ledger.trails import Groups, Place
 
 __all__ = [
     "JUDGED",
@@ -145,8 +148,8 @@ def shown_of(connection: sa.Connection, pipeline: str, environment: str) -> pl.D
 
     Returns:
         ``run``, ``number``, ``kind``, ``batch``, ``batch_start``, ``event_time``; ``subject``: the keyed name of the
-        break, the same in all its rows (where that was erased, the row itself, unless a disposition lists it with
-        others); ``leaf`` and ``at``: when the run ended.
+        break, the same in all its rows (where that was erased, its latest row); ``leaf`` and ``at``: when the
+        run ended.
     """
     rows, secrets, endings = schema.breaks, schema.secrets, schema.endings
     own = sa.and_(secrets.c.run == rows.c.run, secrets.c.number == rows.c.number, secrets.c.scope == "break")
@@ -165,22 +168,20 @@ def shown_of(connection: sa.Connection, pipeline: str, environment: str) -> pl.D
 
 
 def _linked(connection: sa.Connection, shown: pl.DataFrame) -> pl.Series:
-    """The names of breaks, also where they were erased: rows that a disposition lists together are one break's."""
-    names = {(run, number): subject for run, number, subject in shown.select("run", "number", "subject").iter_rows()}
+    """The names of breaks, also where they were erased: of rows that are linked, or that a disposition lists."""
+    groups, first = Groups(), dict[int, Place]()
     of = schema.dispositions.c
-    listed: dict[int, list[tuple[str, int]]] = {}
     for leaf, run, number in connection.execute(sa.select(of.leaf, of.run, of.number).order_by(of.leaf)):
-        if (run, number) in names:
-            listed.setdefault(leaf, []).append((run, number))
-    found = {place: subject or f"{place[0]} {place[1]}" for place, subject in names.items()}
-    for places in listed.values():
-        kept = next((names[place] for place in places if names[place] is not None), None)
-        same = kept or found[places[-1]]
-        others = {found[place] for place in places if names[place] is None} - {same}
-        if others:
-            found = {place: same if subject in others else subject for place, subject in found.items()}
-    places_ = shown.select("run", "number").iter_rows()
-    return pl.Series("subject", [found[run, number] for run, number in places_], dtype=pl.String)
+        groups.join((run, number), first.setdefault(leaf, (run, number)))
+    for place, other in linked(connection):
+        groups.join(place, other)
+    rows = [(run, number, name) for run, number, name in shown.select("run", "number", "subject").iter_rows()]
+    kept: dict[Hashable, str] = {}
+    for run, number, _ in rows:  # of one that is erased altogether, its latest row
+        kept[groups.of((run, number))] = f"{run} {number}"
+    kept |= {groups.of((run, number)): name for run, number, name in rows if name is not None}
+    told = [name or kept[groups.of((run, number))] for run, number, name in rows]
+    return pl.Series("subject", told, dtype=pl.String)
 
 
 def became_of(connection: sa.Connection, pipeline: str, environment: str, shown: pl.DataFrame) -> pl.DataFrame:

@@ -41,7 +41,7 @@ class Leaves:
         ended: The same of ``endings``.
         rows: Of each run that finished: its leaf, counts and roots of its rows, and its totals.
         contracts: The digest of each contract to the leaf that first names it.
-        erased: Of each leaf that erases: how many, and the root over their list.
+        erased: Of each leaf that erases: how many, the root over their list, and the same of the links it notes.
         steps: Of each leaf of casework: what it says.
         ruled: Which dispositions somebody else has to confirm, by the leaf from which on that is ruled.
         sent: The checkpoints that were sent out.
@@ -272,7 +272,8 @@ def _told(log: Leaves, number: int, leaf: dict[str, Any]) -> None:
         elif kind == "approved":
             log.contracts.setdefault(leaf["contract"]["sha256"], number)
         elif kind == "erased":
-            log.erased[number] = {"count": leaf["count"], "root": leaf["root"]}
+            links = leaf.get("links", {"count": 0, "root": None})  # older leaves note none
+            log.erased[number] = {"count": leaf["count"], "root": leaf["root"], "links": links}
         elif kind == "disposition":
             log.steps[number] = step_of(number, leaf)
         elif kind == "ruled":

@@ -28,6 +28,7 @@ __all__ = [
     "endings",
     "erasures",
     "leaves",
+    "links",
     "metadata",
     "runs",
     "seals",
@@ -170,6 +171,18 @@ erasures = sa.Table(
     "erasures", metadata, _text("run", key=True), _text("scope", key=True), _number("number", key=True), _number("leaf")
 )
 
+#: Of which break a row was whose name was erased: of that of another row.
+links = sa.Table(
+    "links",
+    metadata,
+    _text("run", key=True),
+    _number("number", key=True),
+    _text("of_run"),
+    _number("of_number"),
+    _number("leaf"),
+    sa.Index("links_by_other", "of_run", "of_number"),
+)
+
 #: The steps of casework, a row for each row of a break that a leaf of kind ``disposition`` lists.
 dispositions = sa.Table(
     "dispositions",
@@ -186,4 +199,4 @@ dispositions = sa.Table(
 #: The tables whose rows a run's last leaf commits to, by root.
 EVIDENCE: Final = (batches, breaks, changes, seals)
 #: What the database itself keeps from being changed or deleted; of ``secrets`` only what was erased on record may go.
-PROTECTED: Final = (leaves, checkpoints, contracts, runs, endings, *EVIDENCE, secrets, erasures, dispositions)
+PROTECTED: Final = (leaves, checkpoints, contracts, runs, endings, *EVIDENCE, secrets, erasures, links, dispositions)

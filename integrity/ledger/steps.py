@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from integrity.ledger import schema
 from integrity.ledger.decisions import OnRecord, replayed
+from integrity.ledger.links import linked
 from integrity.ledger.reading import Leaves
 from integrity.ledger.rows import commitments
 from integrity.ledger.trails import Became, Place, Shown
@@ -94,6 +95,8 @@ def _on_record(connection: sa.Connection, log: Leaves) -> OnRecord:
             names[run, number] = (log.started[run]["environment"], subject)
     on = sa.and_(rows.c.run == of.c.run, rows.c.number == of.c.number)
     there = {(run, number) for run, number in connection.execute(sa.select(rows.c.run, rows.c.number).join(of, on))}
+    links = linked(connection)
+    there |= {place for link in links for place in link}
     shown = {
         (run, number): Shown(log.ended[run]["leaf"], log.ended[run]["at"], run, number, log.started[run]["operator"])
         for run, number in there | names.keys()
@@ -105,7 +108,7 @@ def _on_record(connection: sa.Connection, log: Leaves) -> OnRecord:
         if (of_run, of_number) in shown and run in log.rows:
             told = Became(log.ended[run]["leaf"], log.ended[run]["at"], run, state)
             became.setdefault((of_run, of_number), []).append(told)
-    return OnRecord(shown, {place: names.get(place) for place in shown}, became, log.ruled)
+    return OnRecord(shown, {place: names.get(place) for place in shown}, became, log.ruled, links)
 
 
 def _where(run: str, leaf: int) -> str:

@@ -256,7 +256,8 @@ def trail_of(connection: sa.Connection, place: Place) -> Trail:
 
 
 def _same_break(connection: sa.Connection, place: Place) -> tuple[str | None, set[Place]]:
-    """The keyed name of a break, and its rows: those with the same name, or that a disposition lists together."""
+    """The keyed name of a break, and its rows: of one name, listed together by a disposition, or linked."""
+    links = schema.links
     runs, one, other = schema.runs, schema.secrets.alias("one"), schema.secrets.alias("other")
     its, theirs = schema.dispositions.alias("its"), schema.dispositions.alias("theirs")
     environment = sa.select(runs.c.environment).where(runs.c.run == place[0]).scalar_subquery()
@@ -275,6 +276,9 @@ def _same_break(connection: sa.Connection, place: Place) -> tuple[str | None, se
         query = sa.select(theirs.c.run, theirs.c.number).join(its, its.c.leaf == theirs.c.leaf)
         listed = connection.execute(query.where(its.c.run == run, its.c.number == number))
         left |= {(each.run, each.number) for each in listed}
+        to = sa.select(links.c.of_run, links.c.of_number).where(links.c.run == run, links.c.number == number)
+        of = sa.select(links.c.run, links.c.number).where(links.c.of_run == run, links.c.of_number == number)
+        left |= {(other, place) for other, place in connection.execute(sa.union_all(to, of))}
         left -= found
     return subject, found
 

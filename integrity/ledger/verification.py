@@ -27,6 +27,7 @@ from integrity.ledger.claims import Claim, claim_of
 from integrity.ledger.database import Database
 from integrity.ledger.guards import unguarded
 from integrity.ledger.keys import PublicKey
+from integrity.ledger.links import untied_links
 from integrity.ledger.reading import Leaves, read_log
 from integrity.ledger.rows import commitments, digests, frame_of, root
 from integrity.ledger.steps import reasons_known, untied
@@ -131,6 +132,7 @@ def verify(url: str | os.PathLike[str], *, held: Iterable[str] = (), key: Public
         found += [Finding(*each) for each in untied(connection, log)]
         found += _strangers(connection, log)
         found += _erasures(connection, log)
+        found += [Finding(*each) for each in untied_links(connection, log)]
     found.sort(key=lambda each: each.leaf)
     return Verification(
         database.location,

@@ -33,8 +33,8 @@ CASES: Final = {
 def cases(pack: str | os.PathLike[str]) -> pl.DataFrame:
     """Return the breaks of a pack and what was decided about them, a row a break, the oldest first.
 
-    Rows are known to be one break's where the pack holds the keyed name, or a disposition lists them together: not
-    where names were replaced and nothing was decided. Runs of ``test`` do not count, and are left out.
+    Rows are known to be one break's where the pack holds the keyed name, a link, or a disposition that lists them
+    together: not where names were replaced and nothing was decided. Runs of ``test`` do not count, and are left out.
 
     Args:
         pack: The folder or zip. It has to fit together; by whom it is signed is for :func:`verify_pack` to tell.
@@ -91,6 +91,8 @@ def _trails(pack: Pack) -> list[tuple[Trail, dict[str, Any]]]:
     record, groups, steps = on_record(pack, counting=True), Groups(), _with_reasons(pack)
     for place, name in record.names.items():
         groups.join(place, place if name is None else ("break", name))
+    for place, other in record.links:
+        groups.join(place, other)
     for step in steps:
         for place in step.rows:
             groups.join(place, step.rows[0])

@@ -208,11 +208,14 @@ def _log(connection: sa.Connection, folder: Path, ledger: Ledger, runs: Sequence
 def _erasures(connection: sa.Connection, runs: Container[str], decided: Container[int]) -> list[dict[str, Any]]:
     """The lists of what was erased that name one of these runs or decisions: whole, for a leaf commits to each."""
     of = schema.erasures.c
+    links: dict[int, list[list[str | int]]] = {}
+    for row in connection.execute(sa.select(schema.links)):
+        links.setdefault(row.leaf, []).append([row.run, row.number, row.of_run, row.of_number])
     lists: dict[int, list[tuple[str, str, int]]] = {}
     for row in connection.execute(sa.select(of.leaf, of.run, of.scope, of.number)):
         lists.setdefault(row.leaf, []).append((row.run, row.scope, row.number))
     return [
-        {"leaf": leaf, "places": sorted(places)}
+        {"leaf": leaf, "places": sorted(places), "links": sorted(links.get(leaf, []))}
         for leaf, places in sorted(lists.items())
         if any(run in runs or (scope == "disposition" and number in decided) for run, scope, number in places)
     ]

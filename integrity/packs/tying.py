@@ -15,6 +15,7 @@ import polars as pl
 
 from integrity.contracts import Contract
 from integrity.ledger import schema
+from integrity.ledger.links import root_of_links
 from integrity.ledger.log import canonical_json
 from integrity.ledger.rows import commitments, digests, frame_of, root
 from integrity.merkle import leaf_hash, root_of
@@ -37,7 +38,7 @@ Place = tuple[str, str, int]
 
 
 def erasures(pack: Pack) -> set[Place]:
-    """Return what was erased, by the lists that the leaves commit to."""
+    """Return what was erased, by the lists that the leaves commit to, as are the links that they note."""
     found: set[Place] = set()
     name = "log/erasures.jsonl"
     for where, said in pack.lines(name) if name in pack.files else ():
@@ -46,7 +47,9 @@ def erasures(pack: Pack) -> set[Place]:
             leaf = pack.leaves.get(number, {})
             frame = frame_of(schema.erasures, [(*place, number) for place in places])
             same = leaf.get("kind") == "erased" and leaf["count"] == len(places)
-            if same and leaf["root"] == root(digests(schema.erasures, frame)):
+            links = [((str(run), int(n)), (str(of), int(m))) for run, n, of, m in said["links"]]
+            noted = same and root_of_links(links, number) == leaf.get("links", root_of_links([], number))
+            if noted and leaf["root"] == root(digests(schema.erasures, frame)):
                 found.update(places)
             else:
                 pack.flaw(where, "it is not the list that its leaf commits to")

@@ -19,9 +19,10 @@ from integrity.ledger.trails import Became, Place, Shown, Step, step_of
 from integrity.packs.opening import Pack
 from integrity.packs.told import runs_of
 
-__all__ = ["REASONS", "on_record", "steps_of", "tie_steps"]
+__all__ = ["ERASURES", "REASONS", "on_record", "steps_of", "tie_steps"]
 
 REASONS: Final = "log/reasons.jsonl"
+ERASURES: Final = "log/erasures.jsonl"
 #: What was erased: a run, a scope and a number.
 Erased = tuple[str, str, int]
 
@@ -64,7 +65,12 @@ def on_record(pack: Pack, *, counting: bool = False) -> OnRecord:
         for number, body in pack.leaves.items()
         if body["kind"] == "ruled"
     }
-    return OnRecord(shown, names, became, rulings, whole=False)
+    links = [
+        ((str(run), int(number)), (str(of), int(other)))
+        for _, said in (pack.lines(ERASURES) if ERASURES in pack.files else ())
+        for run, number, of, other in said["links"]
+    ]
+    return OnRecord(shown, names, became, rulings, links, whole=False)
 
 
 def tie_steps(pack: Pack, erased: set[Erased], *, pseudonymised: bool) -> None:

@@ -520,7 +520,7 @@ def test_why_goes_with_whom_it_is_about(book: Ledger) -> None:
     row = first(book)
     assert (row["case"], row["disposition"], row["identity"]) == ("disposed", "timing", None)
     assert row["id"] == f"{row['run']}:{row['number']}"
-    assert breaks(url).height == 4  # the disposition lists both rows, so that it stays one break
+    assert breaks(url).height == 4  # its rows are linked, so that it stays one break
     assert trace(url, row["id"])["reason"].to_list() == [None] * 3
     assert trace(url, row["id"])["what"].to_list() == ["found", "found", "disposed"]
     assert verify(url).is_sound
@@ -528,7 +528,7 @@ def test_why_goes_with_whom_it_is_about(book: Ledger) -> None:
     with pytest.raises(LedgerError, match="is disposed of as timing by lee already"):
         dispose(book, row["id"], "timing", by="ann", **WHY)
     reopen(book, row["id"], reason="x", by="ann")
-    refused(book, "incomplete", "disposed", "timing", "lee", of=row["id"], rows=[[row["run"], row["number"]]])
+    refused(book, None, "disposed", "timing", "lee", of=row["id"], rows=[[row["run"], row["number"]]])
     later = replace(book, clock=lambda: dt.datetime.now(dt.UTC) + dt.timedelta(days=400))
     assert expire(later, dt.timedelta(days=1), basis="policy 7", by="dpo") > 3
     assert verify(url).is_sound
@@ -565,9 +565,50 @@ def test_part_of_a_break_that_was_erased_is_still_disposed_of(tmp_path: Path) ->
     dispose(new, first(old)["id"], "timing", by="lee", **WHY)
     expire(new, dt.timedelta(days=20), basis="policy 7", by="dpo")
     told = breaks(tmp_path / "ledger.db")
-    assert told.height == 7  # of the other three nobody can tell any more that two runs showed one break
-    assert sorted(told["case"]) == ["disposed"] + ["open"] * 6
+    assert told.height == 4  # erased rows are linked to those that are left
+    assert sorted(told["case"]) == ["disposed"] + ["open"] * 3
     assert verify(tmp_path / "ledger.db").is_sound
+
+
+def test_who_ran_it_first_is_known_after_that_was_erased(book: Ledger) -> None:
+    """kim found it, sam found it again; kim's run is older than texts are kept."""
+    url, start = books.place(book), dt.datetime.now(dt.UTC)
+    later = replace(book, clock=books.ticking(start + dt.timedelta(days=30)))
+    found(later, "sam")
+    expire(later, dt.timedelta(days=20), basis="policy 7", by="dpo")
+    assert breaks(url).height == 4
+    one = first(book)["id"]
+    assert trace(url, one)["operator"].to_list() == ["kim", "kim", "sam"]
+    for runner in ("kim", "sam"):
+        with pytest.raises(UsageError, match=f"{runner} ran"):
+            dispose(later, one, "timing", by=runner, **WHY)
+        refused(later, "of_the_runner", "disposed", "timing", runner, of=one)
+    shown = trace(url, one).filter(what="found").select("run", "number").rows()
+    refused(later, "incomplete", "disposed", "timing", "kim", of=one, rows=[list(shown[-1])])
+    dispose(later, one, "timing", by="lee", **WHY)
+    assert expire(later, dt.timedelta(days=0), basis="policy 8", by="dpo") > 0
+    assert breaks(url).height == 4
+    assert verify(url).is_sound
+    found(later, "ann")
+    assert breaks(url).height == 8, "of a break that was erased altogether nobody can tell that it was found again"
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM links", "UPDATE links SET of_number = of_number + 1",
+                                       "INSERT INTO links SELECT run, number + 100, of_run, of_number, leaf FROM links LIMIT 1",
+                                       "INSERT INTO links VALUES ('x', 0, 'y', 0, 1)"])  # fmt: skip
+def test_a_link_that_was_changed_is_named(tmp_path: Path, statement: str) -> None:
+    from .test_tampering import named, tampered
+
+    (tmp_path / "one").mkdir()
+    book = Ledger.open(tmp_path / "one" / "ledger.db", operator="kim", clock=books.ticking(books.START))
+    found(book)
+    later = replace(book, clock=books.ticking(books.START + dt.timedelta(days=30)))
+    found(later)
+    expire(later, dt.timedelta(days=20), basis="policy 7", by="dpo")
+    assert verify(tmp_path / "one" / "ledger.db").is_sound
+    with tampered(tmp_path / "one", tmp_path / "two") as connection:
+        connection.execute(statement)
+    assert named(tmp_path / "two")[1] == "links"
 
 
 @pytest.mark.parametrize(
@@ -612,7 +653,8 @@ def older(book: Ledger) -> Ledger:
     """A ledger as the first layout was."""
     with book.database.writing() as connection:
         dialect = connection.dialect.name
-        connection.execute(sa.text("DROP TABLE dispositions"))
+        for table in ("dispositions", "links"):
+            connection.execute(sa.text(f"DROP TABLE {table}"))
         for guard in guards(dialect) if dialect == "postgresql" else ():
             if guard.table == "dispositions" and guard.verb == "insert":
                 connection.execute(sa.text(f"DROP FUNCTION {guard.function}()"))
@@ -646,7 +688,7 @@ def test_the_first_migration_still_makes_the_first_layout(tmp_path: Path) -> Non
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
         names = set(connection.execute(sa.text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).scalars())
-    assert names == {guard.name for guard in guards("sqlite") if guard.table != "dispositions"}
+    assert names == {guard.name for guard in guards("sqlite") if guard.table not in ("dispositions", "links")}
     assert database.layout == "0001"
     database.upgrade()
     database.upgrade()

@@ -1,4 +1,4 @@
-"""The third layout: triggers that nobody passes by with a table or a row of the same name."""
+"""The third layout: links between rows of a break that was erased, and triggers that nobody passes by."""
 
 from __future__ import annotations
 
@@ -12,9 +12,19 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make all triggers anew."""
+    """Make the table of links, and all triggers anew."""
     from integrity.ledger.guards import guards, making
 
+    op.create_table(
+        "links",
+        sa.Column("run", sa.Text, nullable=False),
+        sa.Column("number", sa.BigInteger, nullable=False, autoincrement=False),
+        sa.Column("of_run", sa.Text, nullable=False),
+        sa.Column("of_number", sa.BigInteger, nullable=False, autoincrement=False),
+        sa.Column("leaf", sa.BigInteger, nullable=False, autoincrement=False),
+        sa.PrimaryKeyConstraint("run", "number"),
+    )
+    op.create_index("links_by_other", "links", ["of_run", "of_number"])
     dialect = op.get_bind().dialect.name
     for guard in guards(dialect):
         on = f" ON {guard.table}" if dialect == "postgresql" else ""
