@@ -7,6 +7,7 @@ where the population's size is unknown, hypergeometric where it is known. Which 
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from fractions import Fraction
 from numbers import Integral
 from typing import Final
@@ -80,6 +81,7 @@ def upper_bound(size: int, deviations: int, *, risk: float = 0.05, population: i
     The exact one-sided upper confidence bound, at confidence ``1 - risk``: Clopper and Pearson's for an unknown
     population, rounded up in its eleventh digit or so; for a known one the largest number of deviations in it at which
     the chance of seeing no more than were seen is still above ``risk``. A test of every unit gives the rate itself.
+    Where no decimal of seventeen digits is that rate, it is the next higher one: 1 of 3 is not below a third.
 
     Args:
         size: How many units were tested.
@@ -119,7 +121,8 @@ def upper_bound(size: int, deviations: int, *, risk: float = 0.05, population: i
             refuted = marked
         else:
             standing = marked
-    return standing / population
+    nearest, exact = standing / population, Fraction(standing, population)
+    return nearest if decimal_of(nearest) >= exact else math.nextafter(nearest, 1.0)
 
 
 # The chances. SciPy has them, but takes half a second to import and is none of our own dependencies; differences of
@@ -248,5 +251,13 @@ def decimal_of(value: float) -> Fraction:
 
 
 def percent(rate: Fraction) -> str:
-    """Write a rate that is a finite decimal."""
-    return f"{float(rate * 100):.15g} %"
+    """Write a rate that is a finite decimal, with all its digits: a bound that is cut short is none.
+
+    Example:
+        >>> percent(Fraction("0.05")), percent(Fraction("0.33333333333333337"))
+        ('5 %', '33.333333333333337 %')
+    """
+    places = 0
+    while (whole := rate * 10 ** (places + 2)).denominator > 1:
+        places += 1
+    return f"{Decimal(f'{whole.numerator}e-{places}'):f} %"

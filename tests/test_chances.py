@@ -80,6 +80,12 @@ def test_sizes_agree_with_scipy(tolerable: float, risk: float, expected: int, po
 # How sure -----------------------------------------------------------------------------------------------------------
 
 
+def no_less(rate: Fraction) -> float:
+    """The lowest float that, as it is written, is no less than a rate."""
+    near = float(rate)
+    return next(value for value in (near, math.nextafter(near, 1.0)) if Fraction(str(value)) >= rate)
+
+
 @settings(max_examples=examples(150), deadline=None)
 @given(st.integers(1, 100_000), st.data(), risks)
 def test_bounds_are_those_of_clopper_and_pearson(size: int, data: st.DataObject, risk: float) -> None:
@@ -100,7 +106,9 @@ def test_bounds_of_small_populations_are_those_of_trying_every_number(
         for marked in range(deviations, population - size + deviations + 1)
         if at_most(deviations, size, Fraction(marked, population), population) > Fraction(str(risk))
     ]
-    assert upper_bound(size, deviations, risk=risk, population=population) == max(standing) / population
+    assert upper_bound(size, deviations, risk=risk, population=population) == no_less(
+        Fraction(max(standing), population)
+    )
 
 
 @settings(max_examples=examples(100), deadline=None)
@@ -110,7 +118,7 @@ def test_bounds_of_large_populations_agree_with_scipy(population: int, data: st.
     deviations = data.draw(st.integers(0, min(size, 50)) | st.integers(0, size))
     bound = upper_bound(size, deviations, risk=risk, population=population)
     marked = round(bound * population)
-    assert marked / population == bound
+    assert bound == no_less(Fraction(marked, population))
     assert stats.hypergeom.cdf(deviations, population, marked, size) > risk * (1 - 1e-6)
     if marked < population - size + deviations:
         assert stats.hypergeom.cdf(deviations, population, marked + 1, size) <= risk * (1 + 1e-6)
@@ -119,7 +127,21 @@ def test_bounds_of_large_populations_agree_with_scipy(population: int, data: st.
 @given(st.integers(1, 200), st.data())
 def test_a_census_gives_the_rate_itself(population: int, data: st.DataObject) -> None:
     deviations = data.draw(st.integers(0, population))
-    assert upper_bound(population, deviations, population=population) == deviations / population
+    bound = upper_bound(population, deviations, population=population)
+    assert bound == no_less(Fraction(deviations, population)) == pytest.approx(deviations / population, rel=1e-15)
+
+
+def test_a_bound_is_not_below_the_rate_by_a_float_s_last_digit() -> None:
+    assert Fraction(str(1 / 3)) < Fraction(1, 3)
+    assert Fraction(str(upper_bound(3, 1, population=3))) > Fraction(1, 3)
+    assert upper_bound(10, 3, population=10) == 0.3
+
+
+@given(st.floats(1e-12, 1.0))
+def test_a_rate_is_shown_with_all_its_digits(rate: float) -> None:
+    shown = chances.percent(Fraction(str(rate)))
+    assert Fraction(shown.removesuffix(" %")) == 100 * Fraction(str(rate))
+    assert "e" not in shown.lower()
 
 
 def test_where_a_chance_is_the_risk_itself_integers_decide() -> None:

@@ -281,6 +281,18 @@ def test_the_words_never_contradict_the_numbers(
     assert shown >= Fraction(str(conclusion.upper_bound))
     assert shown <= Fraction(str(conclusion.upper_bound)) * Fraction(11, 10)
     assert "pass" not in conclusion.sentence
+    if size == population:
+        assert shown >= Fraction(deviations, population)
+
+
+def test_no_digit_of_a_bound_is_cut_off_where_it_meets_the_tolerable_rate() -> None:
+    """A third of them deviate, which is more than 0.3333333333333333, however near."""
+    below, above = 1 / 3, math.nextafter(1 / 3, 1.0)
+    told = [conclude(sample_of(3, 3, tolerable=limit), 1).sentence.partition(": ")[2] for limit in (below, above)]
+    assert told == [
+        "33.4 % of the population deviate; tolerable is 33.33333333333333 %: not supported",
+        "33.333333333333337 % of the population deviate; tolerable is 33.333333333333337 %: supported",
+    ]
 
 
 # Kept, and read again ---------------------------------------------------------------------------------------------------
