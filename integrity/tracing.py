@@ -31,7 +31,7 @@ from integrity.ledger.cases import cases_of
 from integrity.ledger.evidence import Keying, instants
 from integrity.ledger.history import last_run, standing
 from integrity.ledger.log import iso
-from integrity.ledger.samples import Plan, said_of, sample_on_record, sampled, shrunk
+from integrity.ledger.samples import Plan, sample_on_record, sampled, shrunk
 from integrity.passes import newest
 from integrity.plan import planned
 from integrity.rows import CONTENT, EVENT, Slice
@@ -107,7 +107,7 @@ def draw_items(
         tolerable: The highest rate of deviation that one can live with.
         risk: The chance of relying wrongly that one accepts.
         expected: How many deviations the sample may show and still support that.
-        size: How many items, in place of as many as that takes.
+        size: How many items, in place of as many as that takes; all of them where there are fewer.
         by: Who draws it.
         progress: Hears how far reading is.
         **asked: ``since``, ``until``, ``as_of``, ``members``, ``columns`` and ``timezone``, as for
@@ -150,13 +150,13 @@ def draw_items(
         "until": _iso(reader.until),
     }
     hidden = [ledger.key.hide(_ITEM, chosen, unit) for unit in units]
-    leaf = sampled(ledger, of, sample, hidden, ledger.key.hide(_FRAME, chosen, sample.frame), by)
+    leaf, said = sampled(ledger, of, sample, hidden, ledger.key.hide(_FRAME, chosen, sample.frame), by)
     identities = pl.DataFrame(
         [_values(unit, len(promise.identity)) for unit in units],
         schema=dict.fromkeys(promise.identity, pl.String),
         orient="row",
     )
-    return DrawnItems(leaf, pl.DataFrame(_shown(identities, promise)), sample, said_of(sample, "items")["said"])
+    return DrawnItems(leaf, pl.DataFrame(_shown(identities, promise)), sample, said)
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,12 @@ def test_the_size_is_planned_for_the_population_that_was_read(book: Ledger) -> N
     assert drawn.sample.size == sample_size(population=200) == 51
     assert drawn.items.height == 51
     assert drawn.said == "51 of 200 items drawn by seed 's', for a tolerable rate of 5 % and 95 % confidence"
+    few = draw_items(book, promise, sent, books.kept(sent), as_of=END, seed="s", size=2, by="han")
+    assert few.said == "2 of 200 items drawn by seed 's'; a tolerable rate of 5 % at 95 % confidence would take 51"
+    plan = {"tolerable": 0.3, "risk": 0.9, "expected": 5}
+    assert sample_size(**plan, population=20) == 15 > sample_size(**plan)  # type: ignore[arg-type]
+    risky = draw_items(book, promise, sent[:20], books.kept(sent[:20]), as_of=END, by="han", **plan)
+    assert risky.sample.size == 15
     hour = {"since": books.START, "until": books.START + dt.timedelta(hours=1)}
     bounded = draw_items(book, promise, sent, books.kept(sent), as_of=END, seed="s", by="han", **hour)
     assert bounded.sample.population == 60

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -35,8 +36,11 @@ __all__ = [
     "DrawnRuns",
     "Plan",
     "Redrawn",
+    "amiss",
     "conclude_on_record",
     "draw_runs",
+    "noun_of",
+    "plan_of",
     "redraw",
     "said_of",
     "sample_of",
@@ -81,8 +85,17 @@ class Plan:
         return planned if self.size is None else self.size
 
     def drawing(self, seed: str) -> Drawing:
-        """Return a drawing from a population whose size is not known yet."""
-        return Drawing(self.needed(None), seed, self.tolerable, self.risk, self.expected)
+        """Return a drawing from a population whose size is not known yet.
+
+        Raises:
+            UsageError: a value is out of its range.
+        """
+        most = self.needed(None)
+        if self.size is None:
+            # At a risk above a half a known population can take more than an unknown one, but never more than make
+            # expected + 1 deviations the mean: a hypergeometric median is no lower than the mean, rounded down.
+            most = max(most, math.ceil((self.expected + 1) / rate_of("tolerable", self.tolerable)))
+        return Drawing(most, seed, self.tolerable, self.risk, self.expected)
 
 
 @dataclass(frozen=True)
@@ -118,7 +131,9 @@ def draw_runs(
     """Draw a sample of runs, and put it on record before anybody tests them.
 
     The population is every run of the ledger's environment that began in the period, however it ended: one that failed,
-    or never ended, is what a test of the control has to see.
+    or never ended, is what a test of the control has to see. It is what is on record by now: while the period lasts,
+    the sample is said to be one of the runs so far. A run that was due and never began is in no sample;
+    :func:`integrity.ledger.status.status` names it.
 
     Args:
         ledger: Where.
@@ -161,6 +176,7 @@ def draw_runs(
             raise UsageError(f"no run of a pipeline {pipeline!r} is on record", did_you_mean(pipeline, known))
         of = {"of": "runs", "pipeline": pipeline, "environment": ledger.environment}
         of |= {"since": period[0], "until": period[1]}
+        ledger = _at_one_moment(ledger)
         population = list(_runs(connection, of, None))
         if not population:
             raise UsageError("no run of that period is on record", "integrity ledger runs lists them")
@@ -169,12 +185,15 @@ def draw_runs(
         drawing.add(name.encode() for name in population)
         sample = drawing.sample()
         runs = tuple(unit.decode() for unit in sample.units)
-        body = of | said_of(sample, "runs") | {"units": list(runs), "frame": sample.frame, "by": by.strip()}
+        told = said_of(sample, noun_of(of, iso(ledger.clock())))
+        body = of | told | {"units": list(runs), "frame": sample.frame, "by": by.strip()}
         leaf = ledger.said(connection, "sampled", body | {"operator": ledger.operator}).number
     return DrawnRuns(leaf, runs, sample, body["said"])
 
 
-def sampled(ledger: Ledger, of: Mapping[str, Any], sample: Sample, units: list[str], frame: str, by: str) -> int:
+def sampled(
+    ledger: Ledger, of: Mapping[str, Any], sample: Sample, units: list[str], frame: str, by: str
+) -> tuple[int, str]:
     """Put on record a sample of items, whose names the ledger does not tell.
 
     Args:
@@ -186,27 +205,45 @@ def sampled(ledger: Ledger, of: Mapping[str, Any], sample: Sample, units: list[s
         by: Who drew it.
 
     Returns:
-        The number of the leaf.
+        The number of the leaf, and what it says in one sentence.
 
     Raises:
         UsageError: nobody is named.
         LedgerError: it cannot be written.
     """
     _named(by=by)
-    body = {**of, **said_of(sample, "items"), "units": units, "frame": frame, "by": by.strip()}
-    return ledger.say("sampled", body | {"operator": ledger.operator}).number
+    ledger = _at_one_moment(ledger)
+    told = said_of(sample, noun_of(of, iso(ledger.clock())))
+    body = {**of, **told, "units": units, "frame": frame, "by": by.strip(), "operator": ledger.operator}
+    return ledger.say("sampled", body).number, told["said"]
+
+
+def noun_of(of: Mapping[str, Any], at: str) -> str:
+    """Return what the units of a sample are called that was drawn at a moment: while their period lasts, 'so far'."""
+    lasts = of["until"] is not None and of["until"] > at
+    return f"{of['of']} so far" if lasts else str(of["of"])
 
 
 def said_of(sample: Sample, noun: str) -> dict[str, Any]:
-    """Return what a leaf says of a sample, less its units and its frame: rates as the decimals that were given."""
+    """Return what a leaf says of a sample, less its units and its frame: rates as the decimals that were given.
+
+    Whoever draws it again compares this word for word (:func:`amiss`), so other words take another ``algorithm``.
+
+    Raises:
+        UsageError: no sample of that population would do.
+    """
     whole = f"{sample.population:,} {noun}"
     if sample.distinct != sample.population:
         whole += f" ({'not all' if sample.distinct is None else f'{sample.distinct:,}'} distinct)"
-    confidence = percent(1 - rate_of("risk", sample.risk))
-    said = (
-        f"{sample.size:,} of {whole} drawn by seed {sample.seed!r}, for a tolerable rate of"
-        f" {percent(rate_of('tolerable', sample.tolerable))} and {confidence} confidence"
+    rate, confidence = percent(rate_of("tolerable", sample.tolerable)), percent(1 - rate_of("risk", sample.risk))
+    wanted = sample_size(
+        tolerable=sample.tolerable, risk=sample.risk, expected=sample.expected, population=sample.distinct
     )
+    said = f"{sample.size:,} of {whole} drawn by seed {sample.seed!r}"
+    if sample.size < wanted:
+        said += f"; a tolerable rate of {rate} at {confidence} confidence would take {wanted:,}"
+    else:
+        said += f", for a tolerable rate of {rate} and {confidence} confidence"
     if sample.expected:
         said += f", where {sample.expected:,} may deviate"
     return {
@@ -231,7 +268,27 @@ def shrunk(drawing: Drawing, plan: Plan) -> Sample:
     if not drawing.read:
         raise UsageError("there is nothing to draw from: no item was read", "look at the store, since and until")
     distinct = drawing.sample(1).distinct
-    return drawing.sample(min(plan.needed(distinct), drawing.size, drawing.read if distinct is None else distinct))
+    return drawing.sample(min(plan.needed(distinct), drawing.read if distinct is None else distinct))
+
+
+def plan_of(body: Mapping[str, Any]) -> Plan:
+    """Return what a sample on record was planned for; of a size given by hand, where the plan takes another.
+
+    Raises:
+        UsageError: a value is out of its range, or no sample of that population would do.
+    """
+    plan = Plan(body["tolerable"], body["risk"], body["expected"])
+    return plan if plan.needed(body["distinct"]) == body["size"] else replace(plan, size=body["size"])
+
+
+def amiss(body: Mapping[str, Any], told: Mapping[str, Any]) -> str | None:
+    """Return in what a leaf differs from what is to be said of its sample, drawn again; ``None``: in nothing."""
+    if body["frame"] != told["frame"]:
+        return f"the {body['of']} on record are others"
+    if body["units"] != told["units"]:
+        return f"the seed draws other {body['of']} from them"
+    named = {name: "sentence" if name == "said" else name for name in told if body.get(name) != told[name]}
+    return "; ".join(f"its {word} is {told[name]!r}, not {body.get(name)!r}" for name, word in named.items()) or None
 
 
 # --- what came of it
@@ -252,7 +309,8 @@ def conclude_on_record(
         remark: What else is to be said. A conclusion that replaces an earlier one has to say why.
 
     Raises:
-        UsageError: there is no such sample, the counts cannot be those of it, or ``by`` cannot judge it.
+        UsageError: there is no such sample, or it is not what its seed draws; the counts cannot be those of it, or
+            ``by`` cannot judge it.
         LedgerError: it cannot be written.
     """
     _named(by=by, **({} if remark is None else {"remark": remark}))
@@ -266,8 +324,12 @@ def conclude_on_record(
                 "say why it is concluded anew: remark, --remark",
             )
         if body["of"] == "runs":
+            again = _redrawn(connection, leaf, body)
+            if not again.holds:
+                raise UsageError(again.said, "draw another: integrity ledger sample")
             _refuse_runners(connection, body["units"], by)
-        found = conclude(sample_of(body), deviations, not_tested=not_tested, noun=body["of"])
+        noun = noun_of(body, body["at"])
+        found = conclude(sample_of(body), deviations, not_tested=not_tested, noun=noun)
         told = {
             "sample": leaf,
             "of": body["of"],
@@ -359,15 +421,19 @@ def redraw(url: str | os.PathLike[str], leaf: int) -> Redrawn:
         if body["of"] != "runs":
             said = f"sample {leaf}: {body['said']}; to draw items again takes their store: integrity ledger trace-items"
             return Redrawn(leaf, None, said)
-        population = list(_runs(connection, body, leaf))
-    drawing = Drawing(body["size"], body["seed"], body["tolerable"], body["risk"], body["expected"])
-    drawing.add(name.encode() for name in population)
+        return _redrawn(connection, leaf, body)
+
+
+def _redrawn(connection: sa.Connection, leaf: int, body: Mapping[str, Any]) -> Redrawn:
     try:
+        drawing = Drawing(body["size"], body["seed"], body["tolerable"], body["risk"], body["expected"])
+        drawing.add(name.encode() for name in _runs(connection, body, leaf))
         again = drawing.sample()
+        told = said_of(again, noun_of(body, body["at"]))
     except UsageError as error:
         return Redrawn(leaf, False, f"sample {leaf} cannot be drawn again: {error}")
-    if [unit.decode() for unit in again.units] != body["units"] or again.frame != body["frame"]:
-        why = "the runs on record are others" if again.frame != body["frame"] else "the seed draws other runs from them"
+    why = amiss(body, told | {"units": [unit.decode() for unit in again.units], "frame": again.frame})
+    if why is not None:
         return Redrawn(leaf, False, f"sample {leaf} is not what its seed draws: {why}")
     return Redrawn(leaf, True, f"sample {leaf}, drawn again from the runs on record, is the same: {body['said']}")
 
@@ -432,6 +498,12 @@ def _named(**texts: str) -> None:
     for name, text in texts.items():
         if not text.strip() or not text.isprintable():
             raise UsageError(f"a sample names its {name}, as plain text on one line", f"give {name}")
+
+
+def _at_one_moment(ledger: Ledger) -> Ledger:
+    """Return the ledger with its clock stopped: what is said of now is true of the moment that the leaf carries."""
+    now = ledger.clock()
+    return replace(ledger, clock=lambda: now)
 
 
 def _moment(name: str, moment: dt.datetime | None) -> str | None:

@@ -100,6 +100,59 @@ def test_a_sample_that_its_seed_did_not_draw_is_found_out(book: Ledger) -> None:
     assert "cannot be drawn again" in str(redraw(url, none.number))
 
 
+LIES: dict[str, dict[str, Any]] = {
+    "population is 40, not 17": {"population": 17, "distinct": 17},
+    "distinct is 40, not 17": {"distinct": 17},
+    "distinct is 40, not None": {"distinct": None},
+    "sentence is \"17 of 40 runs drawn by seed 's', for": {"said": "all 40 runs drawn by seed 's'"},
+    'for a tolerable rate of 90 % and 10 % confidence", not': {"tolerable": 0.9, "risk": 0.9},
+    "algorithm is 'integrity.sample/1', not 'by hand'": {"algorithm": "by hand"},
+    "out of reach in a population of 40": {"expected": 4},
+    "the seed draws other runs": {"size": 15},
+    "size is a whole number": {"size": 0},
+}
+
+
+@pytest.mark.parametrize(("said", "lie"), LIES.items(), ids=LIES)
+def test_whatever_else_a_leaf_says_of_its_sample_is_compared_and_nothing_is_concluded(
+    book: Ledger, said: str, lie: dict[str, Any]
+) -> None:
+    drawn = draw_runs(book, tolerable=0.1, risk=0.1, seed="s", by="han")
+    body = leaf(book, drawn.leaf)
+    told = {name: body[name] for name in body if name not in ("schema", "kind", "at", "checkpoint")}
+    number = book.say("sampled", told | lie).number
+    again = redraw(books.place(book), number)
+    assert (again.holds, again.exit_code) == (False, 1)
+    assert said in str(again)
+    with pytest.raises(UsageError, match="draw another: integrity ledger sample"):
+        conclude_on_record(book, number, 0, by="han")
+    assert redraw(books.place(book), drawn.leaf).holds
+
+
+def test_a_sample_that_is_smaller_than_its_plan_takes_says_so(book: Ledger) -> None:
+    def said(**plan: Any) -> str:
+        return draw_runs(book, seed="s", by="han", **plan).said
+
+    assert said(size=2) == ("2 of 40 runs drawn by seed 's'; a tolerable rate of 5 % at 95 % confidence would take 31")
+    assert said(size=2, tolerable=0.2, risk=0.1, expected=1) == (
+        "2 of 40 runs drawn by seed 's'; a tolerable rate of 20 % at 90 % confidence would take 16, where 1 may deviate"
+    )
+    for size in (None, 31, 32):
+        assert said(size=size).endswith("runs drawn by seed 's', for a tolerable rate of 5 % and 95 % confidence")
+    assert all(redraw(books.place(book), number).holds for number in samples(books.place(book))["leaf"])
+
+
+def test_while_the_period_lasts_the_sample_is_one_of_the_runs_so_far(book: Ledger) -> None:
+    """Forty runs of a period are not all of it as long as more can come."""
+    lasting = draw_runs(book, until=books.START + 10_000 * DAY, tolerable=0.1, risk=0.1, seed="s", by="han")
+    begin(book, 4)
+    over = draw_runs(book, until=books.START + 30 * DAY, tolerable=0.1, risk=0.1, seed="s", by="han")
+    assert lasting.said.startswith("17 of 40 runs so far drawn by seed 's'")
+    assert "so far" not in over.said
+    assert "in 17 of 40 runs so far drawn" in conclude_on_record(book, lasting.leaf, 0, by="han").sentence
+    assert all(redraw(books.place(book), drawn.leaf).holds for drawn in (lasting, over))
+
+
 @pytest.mark.parametrize(("deviations", "not_tested"), [(0, 0), (1, 0), (0, 2)])
 def test_what_its_test_supports_is_on_record(book: Ledger, deviations: int, not_tested: int) -> None:
     drawn = draw_runs(book, tolerable=0.1, seed="s", by="han")
