@@ -127,9 +127,10 @@ def samples(url: str | None) -> int:
     from integrity.ledger.samples import samples as listed
 
     told = listed(named_ledger(url)).iter_rows(named=True)
-    rows = [(row["leaf"], short(row["at"]), row["by"], row["said"]) for row in told]
-    names = ("sample", "drawn (UTC)", "by", "what came of it")
-    screen().print(Rows(names, rows, wraps={"drawn (UTC)", "by", "what came of it"}, counts={"sample"}))
+    kept = ("by", "said", "tested_by", "remark")
+    rows = [(row["leaf"], short(row["at"]), *(row[name] or "" for name in kept)) for row in told]
+    names = ("sample", "drawn (UTC)", "by", "what came of it", "tested by", "remark")
+    screen().print(Rows(names, rows, wraps=set(names) - {"sample"}, counts={"sample"}))
     return 0
 
 

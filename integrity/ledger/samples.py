@@ -2,8 +2,9 @@
 
 A reconciliation that reads everything needs no sample. What a person tests by hand does: whether runs were followed up,
 whether items were handled as they should have been. A draw is a leaf of the log before anybody tests anything, and what
-came of the test is another: who draws until the outcome pleases shows all of it. Runs are drawn here, and can be drawn
-again from the ledger alone (:func:`redraw`); items are drawn from their store, by :mod:`integrity.tracing`.
+came of the test is another: who draws until the outcome pleases shows all of it, and so does who concludes until then.
+Runs are drawn here, and can be drawn again from the ledger alone (:func:`redraw`); items are drawn from their store, by
+:mod:`integrity.tracing`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import datetime as dt
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,7 +56,8 @@ SAMPLES: Final = {
     "leaf": pl.Int64, "at": pl.String, "of": pl.String, "pipeline": pl.String, "since": pl.String, "until": pl.String,
     "size": pl.Int64, "population": pl.Int64, "seed": pl.String, "tolerable": pl.Float64, "risk": pl.Float64,
     "by": pl.String, "concluded": pl.Int64, "deviations": pl.Int64, "not_tested": pl.Int64,
-    "upper_bound": pl.Float64, "supported": pl.Boolean, "said": pl.String,
+    "upper_bound": pl.Float64, "supported": pl.Boolean, "tested_by": pl.String, "remark": pl.String,
+    "replaces": pl.Int64, "said": pl.String,
 }  # fmt: skip
 
 
@@ -342,7 +344,10 @@ def conclude_on_record(
             "by": by.strip(),
             "operator": ledger.operator,
         }
-        ledger.said(connection, "tested", told | {"said": found.sentence})
+        said = found.sentence
+        if earlier:
+            said += f"; replaces leaf {earlier[-1]}, because {told['remark']!r}"
+        ledger.said(connection, "tested", told | {"said": said})
     return found
 
 
@@ -368,22 +373,31 @@ def samples(url: str | os.PathLike[str]) -> pl.DataFrame:
         ``leaf``, by which it is named; ``at``, when it was drawn; ``of`` (``runs`` or ``items``), ``pipeline``,
         ``since``, ``until``, ``size``, ``population``, ``seed``, ``tolerable``, ``risk``, ``by``; of its latest
         conclusion, null where there is none: ``concluded`` (the leaf), ``deviations``, ``not_tested``,
-        ``upper_bound``, ``supported``; and ``said``: that, or else how it was drawn, in one sentence.
+        ``upper_bound``, ``supported``, ``tested_by``, ``remark``, and ``replaces`` (the leaf of the one before); and
+        ``said``: all its conclusions in words, the latest first, or else how it was drawn.
 
     Raises:
         LedgerError: there is no ledger, or it cannot be read.
     """
     with there(url).reading() as connection:
         drawn = dict(_bodies(connection, "sampled"))
-        tested = {body["sample"]: body | {"concluded": number} for number, body in _bodies(connection, "tested")}
+        tested = list(_bodies(connection, "tested"))
     rows = []
     for number, body in drawn.items():
-        came = tested.get(number, {})
-        late = ("concluded", "deviations", "not_tested", "upper_bound", "supported")
-        told = {**body, "leaf": number} | {name: came.get(name) for name in late}
-        told["said"] = came.get("said", body["said"])
-        rows.append({name: told[name] for name in SAMPLES})
-    return pl.DataFrame(rows, schema=SAMPLES)
+        came = [(leaf, told) for leaf, told in tested if told["sample"] == number]
+        rows.append({**body, "leaf": number} | _came_of(came))
+    return pl.DataFrame([{name: row.get(name) for name in SAMPLES} for row in rows], schema=SAMPLES)
+
+
+def _came_of(conclusions: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
+    """Return the latest of the conclusions of a sample, in whose words the earlier ones stand, too."""
+    if not conclusions:
+        return {}
+    *earlier, (leaf, last) = conclusions
+    replaces = earlier[-1][0] if earlier else None
+    said = [last["said"], *(f"leaf {number}, by {told['by']}: {told['said']}" for number, told in reversed(earlier))]
+    late = {name: last[name] for name in ("deviations", "not_tested", "upper_bound", "supported", "remark")}
+    return late | {"concluded": leaf, "tested_by": last["by"], "replaces": replaces, "said": "; ".join(said)}
 
 
 @dataclass(frozen=True)

@@ -187,6 +187,35 @@ def test_a_second_conclusion_says_why_and_both_stay(book: Ledger) -> None:
     assert leaf(book, replaced)["deviations"] == 1
 
 
+def test_no_conclusion_hides_behind_a_later_one(book: Ledger) -> None:
+    drawn = draw_runs(book, tolerable=0.1, seed="s", by="han")
+    conclude_on_record(book, drawn.leaf, 4, by="lee")
+    first = samples(books.place(book)).row(0, named=True)
+    assert (first["tested_by"], first["remark"], first["replaces"]) == ("lee", None, None)
+    conclude_on_record(book, drawn.leaf, 3, by="ann", remark="one was of another run")
+    second = samples(books.place(book)).row(0, named=True)
+    conclude_on_record(book, drawn.leaf, 0, by="han", remark="they are by design: supported")
+    third = samples(books.place(book)).row(0, named=True)
+    assert (third["tested_by"], third["remark"], third["replaces"]) == (
+        "han",
+        "they are by design: supported",
+        second["concluded"],
+    )
+    told = third["said"]
+    assert told.startswith("no deviation in ")
+    after = (
+        f": supported; replaces leaf {second['concluded']}, because 'they are by design: supported';"
+        f" leaf {second['concluded']}, by ann: 3 deviations in "
+    )
+    assert after in told
+    assert (
+        f"replaces leaf {first['concluded']}, because 'one was of another run'; leaf {first['concluded']}, by lee: 4 dev"
+        in told
+    )
+    assert told.count("not supported") == 2
+    assert leaf(book, third["concluded"])["said"] == told.split(f"; leaf {second['concluded']}")[0]
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -263,6 +292,12 @@ def test_from_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert shell("ledger", "tested", number, "--deviations", "0", "--by", "kim", "--remark", "again")[0] == 2
     assert shell("ledger", "redraw", number)[0] == 0
     assert "no deviation in all 1 runs" in shell("ledger", "samples")[1]
+    assert shell("ledger", "tested", number, "--deviations", "1", "--by", "ann", "--remark", "no ticket")[0] == 1
+    monkeypatch.setenv("COLUMNS", "1000")
+    listed = shell("ledger", "samples")[1]
+    monkeypatch.setenv("COLUMNS", "200")
+    for shown in ("1 deviation in all 1 runs", "by han: no deviation in all 1 runs", "because 'no ticket'", "ann  "):
+        assert shown in listed
     code, said = shell("ledger", "sample-items", "job.yaml", "--seed", "s", "--size", "60", "--by", "han")
     assert code == 0
     assert "note-2" in said, "whoever draws sees whose they are"
