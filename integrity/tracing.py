@@ -31,7 +31,7 @@ from integrity.ledger.cases import cases_of
 from integrity.ledger.evidence import Keying, instants
 from integrity.ledger.history import last_run, standing
 from integrity.ledger.log import iso
-from integrity.ledger.samples import Plan, sample_on_record, sampled, shrunk
+from integrity.ledger.samples import Plan, amiss, noun_of, plan_of, said_of, sample_on_record, sampled, shrunk
 from integrity.passes import newest
 from integrity.plan import planned
 from integrity.rows import CONTENT, EVENT, Slice
@@ -170,23 +170,26 @@ class Traced:
             which columns of them do; ``latency``, microseconds; ``invalid``, why; ``found``, the kinds of breaks that
             this amounts to; on record, ``run`` and ``verdict`` of its batch, ``break``, those of this item that stand,
             and ``recorded``, their kinds; ``agrees``: whether record and rows tell the same, null where no run has
-            judged its batch, or where rows alone cannot tell.
+            judged its batch, where it was found unverified, or where rows alone cannot tell.
         missing: How many items of the sample the source no longer has.
         unchanged: Whether the population is the one that was drawn from.
+        amiss: In what the leaf is not what its seed draws from that population; ``None``: in nothing, or the population
+            is another one.
     """
 
     leaf: int
     items: pl.DataFrame
     missing: int
     unchanged: bool
+    amiss: str | None = None
 
     @property
     def holds(self) -> bool | None:
-        """Whether record and rows tell the same of every item; ``None`` where of some nobody can tell."""
+        """Whether this is what was drawn, and record and rows tell the same of each item; ``None``: nobody can tell."""
         agrees = self.items["agrees"]
-        if (agrees == False).any():  # noqa: E712 - a Polars column
+        if self.amiss is not None or (agrees == False).any():  # noqa: E712 - a Polars column
             return False
-        return None if self.missing or agrees.has_nulls() else True
+        return None if self.missing or not self.unchanged or agrees.has_nulls() else True
 
     @property
     def exit_code(self) -> int:
@@ -202,6 +205,8 @@ class Traced:
             said += f"; of {agrees[None]:,} nobody can tell"
         if self.missing:
             said += f"; {self.missing:,} are no longer in the source"
+        if self.amiss is not None:
+            said += f"; it is not what its seed draws: {self.amiss}"
         return said + ("" if self.unchanged else "; the source is not what was drawn from")
 
 
@@ -235,12 +240,13 @@ def trace_items(
     bounds = {name: body[name] for name in ("since", "until") if body[name] is not None}
     sides = _sides(promise, source, destination, {**asked, **bounds})
     progress.step("drawing again")
-    drawing = Drawing(body["size"], body["seed"], body["tolerable"], body["risk"], body["expected"])
+    drawing = plan_of(body).drawing(body["seed"])
     wanted, drawn = set(body["units"]), dict[str, int]()
     for names, keys in _named(sides[0], progress):
         drawing.add(name.encode() for name in names)
         drawn |= {n: k for n, k in zip(names, keys, strict=True) if ledger.key.hide(_ITEM, body["seed"], n) in wanted}
     unchanged = bool(drawing.read) and body["frame"] == ledger.key.hide(_FRAME, body["seed"], drawing.sample(1).frame)
+    wrong = _drawn_amiss(ledger, body, drawing) if unchanged else None
     progress.step("looking up both sides")
     keys = pl.Series(drawn.values(), dtype=pl.UInt64)
     source_rows, destination_rows = (_rows(side, list(drawn), keys, progress) for side in sides)
@@ -257,7 +263,18 @@ def trace_items(
         told |= {name: first[name] for name in promise.identity} | {"agrees": _agrees(promise, absent, told)}
         items.append(told | {"batch_start": None if first[BATCH] is None else moment(first[BATCH])})
     rows = pl.DataFrame(items, schema={**dict.fromkeys(promise.identity, pl.String), **TRACED})
-    return Traced(leaf, rows.with_columns(_shown(rows, promise)), body["size"] - len(drawn), unchanged)
+    return Traced(leaf, rows.with_columns(_shown(rows, promise)), len(wanted) - len(drawn), unchanged, wrong)
+
+
+def _drawn_amiss(ledger: Ledger, body: Mapping[str, Any], drawing: Drawing) -> str | None:
+    """Return in what the leaf of a sample is not what its seed draws from the same population."""
+    try:
+        again = drawing.sample(body["size"])
+        told = said_of(again, noun_of(body, body["at"]))
+    except UsageError as error:
+        return str(error)
+    units = [ledger.key.hide(_ITEM, body["seed"], unit.decode()) for unit in again.units]
+    return amiss(body, told | {"units": units, "frame": body["frame"]})
 
 
 def _sampled_items(ledger: Ledger, leaf: int, promise: Contract) -> dict[str, Any]:
@@ -344,16 +361,25 @@ def _laid(promise: Contract, here: Sequence[Mapping[str, Any]], there: Sequence[
         "latency": max(latencies, default=None),
         "invalid": "; ".join(dict.fromkeys(invalid)) or None,
         "found": sorted(kind.value for kind, holds in amounts.items() if holds),
-        "unproven": any(row["__unproven"] for row in (*here, *there)),
+        "unproven": bool(paired) and _is_unproven(promise, [*here, *there], len(latencies) < len(there)),
     }
 
 
+def _is_unproven(promise: Contract, rows: Sequence[Mapping[str, Any]], unmeasured: bool) -> bool:
+    """Whether rows that look alike need not be: what would show a difference is null, or was copied, not computed."""
+    copied = bool(promise.content) and all(column.carried for column in promise.content.values())
+    return copied or (promise.timeliness is not None and unmeasured) or any(row["__unproven"] for row in rows)
+
+
 def _agrees(promise: Contract, absent: bool, told: Mapping[str, Any]) -> bool | None:
-    """Whether rows and record tell the same; ``None`` where no run has judged it, or two rows alone cannot tell."""
-    if told["verdict"] in (None, "pending"):
+    """Whether rows and record tell the same; ``None`` where no run has judged it, or two rows alone cannot tell.
+
+    Where neither shows anything, because neither could, they do not agree: nobody knows.
+    """
+    if told["verdict"] in (None, "pending", "skipped"):
         return None
     if told["found"] == [kind for kind in told["recorded"] if kind in _SHOWN]:
-        return True
+        return None if told["unproven"] or told["verdict"] == "unverified" else True
     # What ended elsewhere, was changed as approved, is matched by more than its values, or which of several copies
     # belongs to which: a run knows, rows do not.
     hidden = (

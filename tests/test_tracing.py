@@ -19,6 +19,7 @@ import integrity
 from integrity.errors import StoreError, UsageError
 from integrity.ledger import Ledger, schema
 from integrity.ledger.erasing import erase
+from integrity.ledger.history import standing
 from integrity.ledger.samples import draw_runs, samples
 from integrity.sampling import ranker, sample_size
 from integrity.tracing import draw_items, trace_items
@@ -27,6 +28,7 @@ from tests.ledger import books
 
 NASTY = ["", "\0", "\x1f-", "a\x1f", "한글", unicodedata.normalize("NFD", "한글"), "𝄞", "-", "0", "1\x1f1"]
 END = books.START + dt.timedelta(days=1)
+GRANTS = {"actor": "member", "object": "room", "from": "joined_at", "until": "left_at"}
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +117,92 @@ def test_a_record_that_lies_is_found_out_and_so_is_a_store_that_changed(book: Le
     assert "the rows of 56, something else of 4" in traced.headline()
 
 
+def proving(name: str, **more: Any) -> integrity.Contract:
+    """A contract whose only content is a digest."""
+    said = {"name": name, "version": 1, "identity": ["id"], "content": {"md5": {"type": "text", "evidence": True}}}
+    return integrity.Contract.from_dict(said | more)
+
+
+def traced_one_by_one(
+    book: Ledger, promise: integrity.Contract, sent: pl.DataFrame, there: pl.DataFrame, **asked: Any
+) -> tuple[dict[str, bool | None], int]:
+    """Reconcile, draw all, and tell of each item what came of tracing it, and the exit code."""
+    integrity.reconcile(promise, sent, there, ledger=book, **asked)
+    drawn = draw_items(book, promise, sent, there, size=sent.height, by="han")
+    traced = trace_items(book, drawn.leaf, promise, sent, there)
+    return dict(traced.items.select("id", "agrees").iter_rows()), traced.exit_code
+
+
+def test_a_digest_that_is_null_on_both_sides_is_no_agreement(book: Ledger) -> None:
+    """The batch of the third fails for another reason; what nobody could compare is unverified there, too."""
+    sent = pl.DataFrame({"id": ["1", "2"], "md5": ["a", None]})
+    promise = proving("null-on-both")
+    assert traced_one_by_one(book, promise, sent, sent) == ({"1": None, "2": None}, 3)
+    failing = pl.concat([sent, pl.DataFrame({"id": ["3"], "md5": [None]}, schema=sent.schema)])
+    told = traced_one_by_one(book, proving("and-one-lost"), failing, failing[:2])
+    assert told == ({"1": True, "2": None, "3": True}, 3), "that there is no row needs no digest"
+
+
+def test_a_digest_that_a_side_lacks_or_copies_is_no_agreement(book: Ledger) -> None:
+    sent = pl.DataFrame({"id": ["1", "2"], "md5": ["a", "b"]})
+    lacking = traced_one_by_one(book, proving("lacking"), sent, sent[:1].drop("md5"))
+    assert lacking == ({"1": None, "2": True}, 3)
+    copied = proving("copied", content={"md5": {"type": "text", "carried": True}})
+    assert traced_one_by_one(book, copied, sent, sent[:1]) == ({"1": None, "2": True}, 3)
+
+
+def test_a_latency_that_nobody_measured_is_no_agreement(book: Ledger) -> None:
+    sent, promise = books.sent(3), books.promise(name="unmeasured", partition=[], window="1d")
+    there = books.kept(sent[:2]).with_columns(pl.when(pl.col("id") != "note-0").then("kept_at"))
+    integrity.reconcile(promise, sent, there, as_of=END, ledger=book)
+    drawn = draw_items(book, promise, sent, there, as_of=END, size=3, by="han")
+    traced = trace_items(book, drawn.leaf, promise, sent, there, as_of=END)
+    assert dict(traced.items.select("id", "agrees").iter_rows()) == {"note-0": None, "note-1": True, "note-2": True}
+
+
+@pytest.mark.parametrize("verdict", ["unverified", "skipped"])
+def test_a_batch_that_was_not_verified_agrees_with_nothing(book: Ledger, verdict: str) -> None:
+    """Nobody gave grants, and so who was authorized is unverified; or everything was left out on purpose."""
+    promise = books.promise(name=verdict, authorization={"actor": "tenant", "object": "id", "grants": GRANTS})
+    sent = books.sent(2)
+    skip = {each.value: "not now" for each in promise.assertions} if verdict == "skipped" else {}
+    integrity.reconcile(promise, sent, books.kept(sent), as_of=END, ledger=book, skip=skip)
+    with book.database.reading() as connection:
+        assert set(standing(connection, verdict, book.environment)["verdict"]) == {verdict}
+    drawn = draw_items(book, promise, sent, books.kept(sent), as_of=END, size=2, by="han")
+    traced = trace_items(book, drawn.leaf, promise, sent, books.kept(sent), as_of=END)
+    assert (traced.items["agrees"].to_list(), traced.exit_code) == ([None, None], 3)
+    lost = trace_items(book, drawn.leaf, promise, sent, books.kept(sent[:1]), as_of=END)
+    assert lost.exit_code == (1 if verdict == "unverified" else 3), "what differs is not made better by it"
+
+
+def test_items_that_the_seed_did_not_draw_are_found_out(book: Ledger) -> None:
+    sent, promise = books.sent(60), books.promise(name="picked")
+    there = books.kept(sent)
+    integrity.reconcile(promise, sent, there, as_of=END, ledger=book)
+    drawn, others = (
+        draw_items(book, promise, sent, there, as_of=END, seed=seed, tolerable=0.2, by="han") for seed in ("s", "t")
+    )
+    body = json.loads(body_of(book, drawn.leaf))
+    told = {name: body[name] for name in body if name not in ("schema", "kind", "at", "checkpoint")}
+    hidden = [book.key.hide("integrity.sampled item", "s", unit.decode()) for unit in others.sample.units]
+    lies: dict[str, dict[str, Any]] = {
+        "the seed draws other items": {"units": hidden},
+        "its population is 60, not 100": {"population": 100},
+        "its sentence is": {"said": "all of them"},
+    }
+    for said, lie in lies.items():
+        traced = trace_items(book, book.say("sampled", told | lie).number, promise, sent, there, as_of=END)
+        assert (traced.unchanged, traced.holds, traced.exit_code) == (True, False, 1)
+        assert traced.items["agrees"].all(), "each of them is as it should be: that is why it was picked"
+        assert f"; it is not what its seed draws: {said}" in traced.headline()
+    honest = trace_items(book, drawn.leaf, promise, sent, there, as_of=END)
+    assert (honest.amiss, honest.holds) == (None, True)
+    grown = pl.concat([sent, books.sent(61)[60:]])
+    later = trace_items(book, drawn.leaf, promise, grown, books.kept(grown), as_of=END)
+    assert (later.missing, later.amiss, later.unchanged, later.holds) == (0, None, False, None)
+
+
 def test_what_is_gone_is_counted_and_what_nobody_judged_is_unverified(book: Ledger) -> None:
     sent, promise = books.sent(40), books.promise(name="gone")
     drawn = draw_items(book, promise, sent, books.kept(sent), as_of=END, size=40, by="han")
@@ -135,6 +223,7 @@ def test_the_size_is_planned_for_the_population_that_was_read(book: Ledger) -> N
     assert drawn.said == "51 of 200 items drawn by seed 's', for a tolerable rate of 5 % and 95 % confidence"
     few = draw_items(book, promise, sent, books.kept(sent), as_of=END, seed="s", size=2, by="han")
     assert few.said == "2 of 200 items drawn by seed 's'; a tolerable rate of 5 % at 95 % confidence would take 51"
+    assert trace_items(book, few.leaf, promise, sent, books.kept(sent), as_of=END).amiss is None
     plan = {"tolerable": 0.3, "risk": 0.9, "expected": 5}
     assert sample_size(**plan, population=20) == 15 > sample_size(**plan)  # type: ignore[arg-type]
     risky = draw_items(book, promise, sent[:20], books.kept(sent[:20]), as_of=END, by="han", **plan)
