@@ -28,10 +28,11 @@ from integrity.contracts import Contract
 from integrity.errors import UsageError
 from integrity.items import Reader
 from integrity.ledger.cases import cases_of
+from integrity.ledger.drawn import Plan, amiss, noun_of, plan_of, said_of, shrunk
 from integrity.ledger.evidence import Keying, instants
 from integrity.ledger.history import last_run, standing
 from integrity.ledger.log import iso
-from integrity.ledger.samples import Plan, amiss, noun_of, plan_of, said_of, sample_on_record, sampled, shrunk
+from integrity.ledger.samples import sample_on_record, sampled
 from integrity.passes import newest
 from integrity.plan import planned
 from integrity.rows import CONTENT, EVENT, Slice

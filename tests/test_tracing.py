@@ -289,7 +289,7 @@ def test_what_cannot_be_meant(book: Ledger, tmp_path: Path) -> None:
     there = books.kept(sent)
     with pytest.raises(UsageError, match="there is nothing to draw from: no item was read"):
         draw_items(book, promise, sent[:0], there, by="han")
-    with pytest.raises(UsageError, match="a sample names its by"):
+    with pytest.raises(UsageError, match="nobody is named: by is empty"):
         draw_items(book, promise, sent, there, size=5, by="")
     with pytest.raises(StoreError, match="no column 'id'"):
         draw_items(book, promise, sent.drop("id"), there, by="han")

@@ -10,23 +10,31 @@ Runs are drawn here, and can be drawn again from the ledger alone (:func:`redraw
 from __future__ import annotations
 
 import datetime as dt
-import json
-import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
-import sqlalchemy as sa
 
-from integrity.chances import percent, rate_of, sample_size
 from integrity.errors import UsageError, did_you_mean
-from integrity.ledger import schema
 from integrity.ledger.database import there
+from integrity.ledger.drawn import (
+    Plan,
+    Redrawn,
+    bodies_of,
+    noun_of,
+    redraw,
+    redrawn,
+    runner_of,
+    runs_of_sample,
+    said_of,
+    sample_leaf,
+    sample_of,
+)
 from integrity.ledger.history import pipelines
 from integrity.ledger.log import iso
-from integrity.ledger.persons import same_person
+from integrity.ledger.persons import named_person
 from integrity.sampling import Conclusion, Drawing, Sample, conclude, new_seed
 
 if TYPE_CHECKING:
@@ -37,18 +45,12 @@ __all__ = [
     "DrawnRuns",
     "Plan",
     "Redrawn",
-    "amiss",
     "conclude_on_record",
     "draw_runs",
-    "noun_of",
-    "plan_of",
     "redraw",
-    "said_of",
-    "sample_of",
     "sample_on_record",
     "sampled",
     "samples",
-    "shrunk",
 ]
 
 #: What is told of each sample.
@@ -59,45 +61,6 @@ SAMPLES: Final = {
     "upper_bound": pl.Float64, "supported": pl.Boolean, "tested_by": pl.String, "remark": pl.String,
     "replaces": pl.Int64, "said": pl.String,
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a sample is planned for.
-
-    Attributes:
-        tolerable: The highest rate of deviation that one can live with.
-        risk: The chance of relying wrongly that one accepts.
-        expected: How many deviations the sample may show.
-        size: How many units are wanted all the same, more or fewer than that takes.
-    """
-
-    tolerable: float = 0.05
-    risk: float = 0.05
-    expected: int = 0
-    size: int | None = None
-
-    def needed(self, population: int | None) -> int:
-        """How many units are to be drawn from so many.
-
-        Raises:
-            UsageError: a value is out of its range, or no sample of so many would do.
-        """
-        planned = sample_size(tolerable=self.tolerable, risk=self.risk, expected=self.expected, population=population)
-        return planned if self.size is None else self.size
-
-    def drawing(self, seed: str) -> Drawing:
-        """Return a drawing from a population whose size is not known yet.
-
-        Raises:
-            UsageError: a value is out of its range.
-        """
-        most = self.needed(None)
-        if self.size is None:
-            # At a risk above a half a known population can take more than an unknown one, but never more than make
-            # expected + 1 deviations the mean: a hypergeometric median is no lower than the mean, rounded down.
-            most = max(most, math.ceil((self.expected + 1) / rate_of("tolerable", self.tolerable)))
-        return Drawing(most, seed, self.tolerable, self.risk, self.expected)
 
 
 @dataclass(frozen=True)
@@ -169,7 +132,7 @@ def draw_runs(
         no deviation in all 3 runs: 0 % of the population deviate; tolerable is 5 %: supported
         >>> folder.cleanup()
     """
-    _named(by=by)
+    by = named_person("by", by)
     plan, period = Plan(tolerable, risk, expected, size), (_moment("since", since), _moment("until", until))
     plan.needed(None)
     with ledger.database.writing() as connection:
@@ -179,7 +142,7 @@ def draw_runs(
         of = {"of": "runs", "pipeline": pipeline, "environment": ledger.environment}
         of |= {"since": period[0], "until": period[1]}
         ledger = _at_one_moment(ledger)
-        population = list(_runs(connection, of, None))
+        population = list(runs_of_sample(connection, of, None))
         if not population:
             raise UsageError("no run of that period is on record", "integrity ledger runs lists them")
         wanted = plan.needed(len(population))
@@ -188,7 +151,7 @@ def draw_runs(
         sample = drawing.sample()
         runs = tuple(unit.decode() for unit in sample.units)
         told = said_of(sample, noun_of(of, iso(ledger.clock())))
-        body = of | told | {"units": list(runs), "frame": sample.frame, "by": by.strip()}
+        body = of | told | {"units": list(runs), "frame": sample.frame, "by": by}
         leaf = ledger.said(connection, "sampled", body | {"operator": ledger.operator}).number
     return DrawnRuns(leaf, runs, sample, body["said"])
 
@@ -213,84 +176,11 @@ def sampled(
         UsageError: nobody is named.
         LedgerError: it cannot be written.
     """
-    _named(by=by)
+    by = named_person("by", by)
     ledger = _at_one_moment(ledger)
     told = said_of(sample, noun_of(of, iso(ledger.clock())))
-    body = {**of, **told, "units": units, "frame": frame, "by": by.strip(), "operator": ledger.operator}
+    body = {**of, **told, "units": units, "frame": frame, "by": by, "operator": ledger.operator}
     return ledger.say("sampled", body).number, told["said"]
-
-
-def noun_of(of: Mapping[str, Any], at: str) -> str:
-    """Return what the units of a sample are called that was drawn at a moment: while their period lasts, 'so far'."""
-    lasts = of["until"] is not None and of["until"] > at
-    return f"{of['of']} so far" if lasts else str(of["of"])
-
-
-def said_of(sample: Sample, noun: str) -> dict[str, Any]:
-    """Return what a leaf says of a sample, less its units and its frame: rates as the decimals that were given.
-
-    Whoever draws it again compares this word for word (:func:`amiss`), so other words take another ``algorithm``.
-
-    Raises:
-        UsageError: no sample of that population would do.
-    """
-    whole = f"{sample.population:,} {noun}"
-    if sample.distinct != sample.population:
-        whole += f" ({'not all' if sample.distinct is None else f'{sample.distinct:,}'} distinct)"
-    rate, confidence = percent(rate_of("tolerable", sample.tolerable)), percent(1 - rate_of("risk", sample.risk))
-    wanted = sample_size(
-        tolerable=sample.tolerable, risk=sample.risk, expected=sample.expected, population=sample.distinct
-    )
-    said = f"{sample.size:,} of {whole} drawn by seed {sample.seed!r}"
-    if sample.size < wanted:
-        said += f"; a tolerable rate of {rate} at {confidence} confidence would take {wanted:,}"
-    else:
-        said += f", for a tolerable rate of {rate} and {confidence} confidence"
-    if sample.expected:
-        said += f", where {sample.expected:,} may deviate"
-    return {
-        "algorithm": sample.algorithm,
-        "seed": sample.seed,
-        "size": sample.size,
-        "population": sample.population,
-        "distinct": sample.distinct,
-        "tolerable": sample.tolerable,
-        "risk": sample.risk,
-        "expected": sample.expected,
-        "said": said,
-    }
-
-
-def shrunk(drawing: Drawing, plan: Plan) -> Sample:
-    """Return the sample of a population that was read: of as many units as one of its size takes.
-
-    Raises:
-        UsageError: nothing was read, or no sample of it would do.
-    """
-    if not drawing.read:
-        raise UsageError("there is nothing to draw from: no item was read", "look at the store, since and until")
-    distinct = drawing.sample(1).distinct
-    return drawing.sample(min(plan.needed(distinct), drawing.read if distinct is None else distinct))
-
-
-def plan_of(body: Mapping[str, Any]) -> Plan:
-    """Return what a sample on record was planned for; of a size given by hand, where the plan takes another.
-
-    Raises:
-        UsageError: a value is out of its range, or no sample of that population would do.
-    """
-    plan = Plan(body["tolerable"], body["risk"], body["expected"])
-    return plan if plan.needed(body["distinct"]) == body["size"] else replace(plan, size=body["size"])
-
-
-def amiss(body: Mapping[str, Any], told: Mapping[str, Any]) -> str | None:
-    """Return in what a leaf differs from what is to be said of its sample, drawn again; ``None``: in nothing."""
-    if body["frame"] != told["frame"]:
-        return f"the {body['of']} on record are others"
-    if body["units"] != told["units"]:
-        return f"the seed draws other {body['of']} from them"
-    named = {name: "sentence" if name == "said" else name for name in told if body.get(name) != told[name]}
-    return "; ".join(f"its {word} is {told[name]!r}, not {body.get(name)!r}" for name, word in named.items()) or None
 
 
 # --- what came of it
@@ -315,21 +205,27 @@ def conclude_on_record(
             ``by`` cannot judge it.
         LedgerError: it cannot be written.
     """
-    _named(by=by, **({} if remark is None else {"remark": remark}))
+    by = named_person("by", by)
+    if remark is not None and not (remark.strip() and remark.isprintable()):
+        raise UsageError("a conclusion has its remark as plain text on one line", "give remark, or none")
     with ledger.database.writing() as connection:
         ledger.database.take_turn(connection)
-        body = _leaf(connection, leaf)
-        earlier = [number for number, told in _bodies(connection, "tested") if told["sample"] == leaf]
+        body = sample_leaf(connection, leaf)
+        earlier = [number for number, told in bodies_of(connection, "tested") if told["sample"] == leaf]
         if earlier and remark is None:
             raise UsageError(
                 f"sample {leaf} was concluded already, in leaf {earlier[-1]}; both will stay on record",
                 "say why it is concluded anew: remark, --remark",
             )
         if body["of"] == "runs":
-            again = _redrawn(connection, leaf, body)
+            again = redrawn(connection, leaf, body)
             if not again.holds:
                 raise UsageError(again.said, "draw another: integrity ledger sample")
-            _refuse_runners(connection, body["units"], by)
+            runner = runner_of(connection, body["units"], by)
+            if runner is not None:
+                raise UsageError(
+                    f"{by} ran {runner}, which is in the sample, and cannot judge it", "let somebody else test it"
+                )
         noun = noun_of(body, body["at"])
         found = conclude(sample_of(body), deviations, not_tested=not_tested, noun=noun)
         told = {
@@ -341,7 +237,7 @@ def conclude_on_record(
             "supported": found.supported,
             "replaces": earlier[-1] if earlier else None,
             "remark": None if remark is None else remark.strip(),
-            "by": by.strip(),
+            "by": by,
             "operator": ledger.operator,
         }
         said = found.sentence
@@ -349,21 +245,6 @@ def conclude_on_record(
             said += f"; replaces leaf {earlier[-1]}, because {told['remark']!r}"
         ledger.said(connection, "tested", told | {"said": said})
     return found
-
-
-def sample_of(body: Mapping[str, Any]) -> Sample:
-    """Return the sample that a leaf tells of, as far as a conclusion needs it.
-
-    Of items the leaf has keyed digests in place of names. They are no units that the seed could rank, so the sample
-    that is returned has none of them but their number.
-    """
-    names = ("algorithm", "seed", "population", "distinct", "tolerable", "risk", "expected")
-    told = {name: body[name] for name in names}
-    if body["of"] == "runs":
-        return Sample(units=tuple(unit.encode() for unit in body["units"]), frame=body["frame"], **told)
-    blank = Drawing(body["size"], body["seed"], body["tolerable"], body["risk"], body["expected"])
-    blank.add(str(number).encode() for number in range(body["size"]))
-    return Sample(units=blank.sample().units, frame=f"sum256:{0:064x}", **told)
 
 
 def samples(url: str | os.PathLike[str]) -> pl.DataFrame:
@@ -380,8 +261,8 @@ def samples(url: str | os.PathLike[str]) -> pl.DataFrame:
         LedgerError: there is no ledger, or it cannot be read.
     """
     with there(url).reading() as connection:
-        drawn = dict(_bodies(connection, "sampled"))
-        tested = list(_bodies(connection, "tested"))
+        drawn = dict(bodies_of(connection, "sampled"))
+        tested = list(bodies_of(connection, "tested"))
     rows = []
     for number, body in drawn.items():
         came = [(leaf, told) for leaf, told in tested if told["sample"] == number]
@@ -400,58 +281,6 @@ def _came_of(conclusions: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, 
     return late | {"concluded": leaf, "tested_by": last["by"], "replaces": replaces, "said": "; ".join(said)}
 
 
-@dataclass(frozen=True)
-class Redrawn:
-    """What came of drawing a sample again.
-
-    Attributes:
-        leaf: Which sample.
-        holds: Whether the same was drawn from the same; ``None`` where the ledger alone cannot tell.
-        said: That, in one sentence.
-    """
-
-    leaf: int
-    holds: bool | None
-    said: str
-
-    @property
-    def exit_code(self) -> int:
-        """What a shell sees: 0 the same, 1 another, 3 unverified."""
-        return {True: 0, False: 1, None: 3}[self.holds]
-
-    def __str__(self) -> str:
-        return self.said
-
-
-def redraw(url: str | os.PathLike[str], leaf: int) -> Redrawn:
-    """Draw a sample of runs again, from the runs that were on record when it was drawn.
-
-    Raises:
-        UsageError: there is no such sample.
-        LedgerError: there is no ledger, or it cannot be read.
-    """
-    with there(url).reading() as connection:
-        body = _leaf(connection, leaf)
-        if body["of"] != "runs":
-            said = f"sample {leaf}: {body['said']}; to draw items again takes their store: integrity ledger trace-items"
-            return Redrawn(leaf, None, said)
-        return _redrawn(connection, leaf, body)
-
-
-def _redrawn(connection: sa.Connection, leaf: int, body: Mapping[str, Any]) -> Redrawn:
-    try:
-        drawing = Drawing(body["size"], body["seed"], body["tolerable"], body["risk"], body["expected"])
-        drawing.add(name.encode() for name in _runs(connection, body, leaf))
-        again = drawing.sample()
-        told = said_of(again, noun_of(body, body["at"]))
-    except UsageError as error:
-        return Redrawn(leaf, False, f"sample {leaf} cannot be drawn again: {error}")
-    why = amiss(body, told | {"units": [unit.decode() for unit in again.units], "frame": again.frame})
-    if why is not None:
-        return Redrawn(leaf, False, f"sample {leaf} is not what its seed draws: {why}")
-    return Redrawn(leaf, True, f"sample {leaf}, drawn again from the runs on record, is the same: {body['said']}")
-
-
 def sample_on_record(ledger: Ledger, leaf: int) -> dict[str, Any]:
     """Return what the leaf of a sample says.
 
@@ -459,59 +288,11 @@ def sample_on_record(ledger: Ledger, leaf: int) -> dict[str, Any]:
         UsageError: there is no such sample.
     """
     with ledger.database.reading() as connection:
-        return _leaf(connection, leaf)
+        return sample_leaf(connection, leaf)
 
 
 # --- the log
 # -------------------------------------------------------------------------------------------------------------
-
-
-def _runs(connection: sa.Connection, of: Mapping[str, Any], before: int | None) -> Iterator[str]:
-    """Yield the runs of a population; ``before`` is the leaf from which on they are no part of it."""
-    runs = schema.runs
-    query = sa.select(runs.c.run).where(runs.c.environment == of["environment"]).order_by(runs.c.leaf)
-    if of["pipeline"] is not None:
-        query = query.where(runs.c.pipeline == of["pipeline"])
-    if of["since"] is not None:
-        query = query.where(runs.c.at >= of["since"])
-    if of["until"] is not None:
-        query = query.where(runs.c.at < of["until"])
-    if before is not None:
-        query = query.where(runs.c.leaf < before)
-    for (name,) in connection.execute(query):
-        yield name
-
-
-def _bodies(connection: sa.Connection, kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    leaves = schema.leaves
-    query = sa.select(leaves.c.number, leaves.c.body).where(leaves.c.kind == kind).order_by(leaves.c.number)
-    for number, text in connection.execute(query).all():
-        yield number, json.loads(text)
-
-
-def _leaf(connection: sa.Connection, number: int) -> dict[str, Any]:
-    leaves = schema.leaves
-    query = sa.select(leaves.c.body).where(leaves.c.number == number, leaves.c.kind == "sampled")
-    text = connection.execute(query).scalar()
-    if text is None:
-        raise UsageError(f"no sample was drawn in leaf {number}", "integrity ledger samples lists them")
-    return dict(json.loads(text))
-
-
-def _refuse_runners(connection: sa.Connection, runs: list[str], by: str) -> None:
-    started, leaves = schema.runs, schema.leaves
-    query = sa.select(started.c.run, leaves.c.body).join(leaves, leaves.c.number == started.c.leaf)
-    for run, text in connection.execute(query.where(started.c.run.in_(runs))):
-        if same_person(json.loads(text)["operator"], by):
-            raise UsageError(
-                f"{by} ran {run}, which is in the sample, and cannot judge it", "let somebody else test it"
-            )
-
-
-def _named(**texts: str) -> None:
-    for name, text in texts.items():
-        if not text.strip() or not text.isprintable():
-            raise UsageError(f"a sample names its {name}, as plain text on one line", f"give {name}")
 
 
 def _at_one_moment(ledger: Ledger) -> Ledger:

@@ -25,6 +25,7 @@ from integrity.ledger import schema
 from integrity.ledger.checkpoints import Checkpoint
 from integrity.ledger.claims import Claim, claim_of
 from integrity.ledger.database import Database
+from integrity.ledger.drawn import doubtful
 from integrity.ledger.guards import unguarded
 from integrity.ledger.keys import PublicKey
 from integrity.ledger.links import untied_links
@@ -130,6 +131,8 @@ def verify(url: str | os.PathLike[str], *, held: Iterable[str] = (), key: Public
             found += _evidence(connection, table, log)
         found += _texts_of_runs(connection, log)
         found += [Finding(*each) for each in untied(connection, log)]
+        for leaf, why in doubtful(connection):
+            found.append(Finding(leaf, "leaves", f"leaf {leaf}", "inserted", f"against the rules of sampling: {why}"))
         found += _strangers(connection, log)
         found += _erasures(connection, log)
         found += [Finding(*each) for each in untied_links(connection, log)]

@@ -16,6 +16,7 @@ import integrity
 from integrity.cli import main
 from integrity.errors import LedgerError, UsageError
 from integrity.ledger import Beginning, Ledger, schema, verify
+from integrity.ledger.drawn import bodies_of
 from integrity.ledger.samples import conclude_on_record, draw_runs, redraw, samples
 from integrity.sampling import draw, ranker, sample_size, upper_bound
 
@@ -170,7 +171,7 @@ def test_what_its_test_supports_is_on_record(book: Ledger, deviations: int, not_
 def test_who_ran_it_cannot_judge_it(book: Ledger) -> None:
     drawn = draw_runs(book, tolerable=0.1, seed="s", by="kim")
     for name in ("kim", " KIM "):
-        with pytest.raises(UsageError, match=f"{name} ran .*, which is in the sample, and cannot judge it"):
+        with pytest.raises(UsageError, match=f"{name.strip()} ran .*, which is in the sample, and cannot judge it"):
             conclude_on_record(book, drawn.leaf, 0, by=name)
     assert samples(books.place(book))["concluded"].to_list() == [None]
 
@@ -219,8 +220,8 @@ def test_no_conclusion_hides_behind_a_later_one(book: Ledger) -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"by": " "}, "a sample names its by"),
-        ({"by": "han\x1b[2J"}, "a sample names its by"),
+        ({"by": " "}, "nobody is named: by is empty"),
+        ({"by": "han\x1b[2J"}, "by holds signs that no screen shows"),
         ({"tolerable": 0.0}, "tolerable is a rate above 0 and below 1"),
         ({"risk": 1.0}, "risk is a rate above 0 and below 1"),
         ({"size": 41}, "41 units cannot be drawn from a population of 40"),
@@ -321,3 +322,30 @@ def test_from_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     for each in Path("ledger.db").read_bytes().split(b'"kind":"sampled"')[1:]:
         assert b"note-" not in each[:4000], "a leaf names nobody's item"
     assert pl.read_parquet("destination.parquet").height == 60
+
+
+# --- verified
+# ------------------------------------------------------------------------------------------------------
+
+
+def test_a_conclusion_that_does_not_follow_is_named_where_all_is_verified(tmp_path: Path) -> None:
+    """Whoever has the key can write any leaf; figures that nobody computed are found out."""
+    book = books.filled(tmp_path, runs=3)
+    drawn = draw_runs(book, seed="s", by="han")
+    conclude_on_record(book, drawn.leaf, 3, by="han")
+    url = books.place(book)
+    assert verify(url).is_sound
+    with book.database.reading() as connection:
+        (body,) = (body for leaf, body in bodies_of(connection, "tested"))
+        (sample,) = (body for leaf, body in bodies_of(connection, "sampled"))
+    taken = ("kind", "at", "checkpoint")
+    told = {name: value for name, value in body.items() if name not in taken}
+    book.say("tested", told | {"supported": True, "upper_bound": 0.01})
+    book.say("tested", told | {"by": "KIM"})
+    book.say("tested", told | {"sample": 1})
+    drew = {name: value for name, value in sample.items() if name not in taken}
+    book.say("sampled", drew | {"population": 2})
+    whys = [finding.why for finding in verify(url).findings]
+    assert len(whys) == 4
+    for why in ("support another conclusion", "KIM ran", "concludes nothing of any sample", "not what its seed draws"):
+        assert any(why in each for each in whys), (why, whys)
