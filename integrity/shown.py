@@ -21,8 +21,8 @@ __all__ = ["Card", "Shown", "Table", "counted"]
 
 _CELL: Final = "text-align:left;vertical-align:top;padding:.1em .8em .1em 0"
 _WIDTH: Final = 200
-#: So many rows of a table stand in a terminal, where nothing can be folded away.
-_LINES: Final = 12
+#: So many rows of a table stand in a terminal, where nothing can be folded away: three breaks of each kind do.
+_LINES: Final = 24
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
@@ -98,7 +98,7 @@ class Card:
                 told = [[plain(cell, _WIDTH) for cell in row] for row in table.rows[:_LINES]]
                 yield Rows(table.header, told, wraps=table.header)
                 if len(table.rows) > _LINES:
-                    yield Text(f" … and {len(table.rows) - _LINES:,} more", style="dim")
+                    yield Text(f" … and {len(table.rows) - _LINES:,} more of these", style="dim")
 
         return Group(*lines())
 

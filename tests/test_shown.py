@@ -100,4 +100,4 @@ def test_a_result_is_short_first(notes: integrity.Contract) -> None:
 
 def test_a_terminal_is_not_flooded() -> None:
     card = Card("many", [], [Table("rows", ("n",), [(n,) for n in range(100)])])
-    assert "… and 88 more" in printed(card.rich())
+    assert "… and 76 more of these" in printed(card.rich())

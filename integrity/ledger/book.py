@@ -95,7 +95,7 @@ class TakenUp:
     remarks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ledger:
     """A ledger that can be written to.
 
@@ -170,6 +170,9 @@ class Ledger:
             held = _begun(database, where, origin, clock)
         runner = named_person("operator", operator or os.environ.get(_OPERATOR) or _user())
         return cls(database, held, chosen, runner, clock)
+
+    def __repr__(self) -> str:
+        return f"<ledger {self.location}, {self.environment}, operator {self.operator!r}, key {self.key.public}>"
 
     @property
     def location(self) -> str:
