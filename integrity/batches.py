@@ -8,7 +8,7 @@ from integrity.contracts import BATCH_COLUMNS, Contract
 from integrity.latency import percentiles
 from integrity.totals import BATCH
 
-__all__ = ["batch_frame", "total_counts"]
+__all__ = ["batch_frame", "timeless", "total_counts"]
 
 _TOTALS = (
     "source_records", "destination_records", "matched", "corrupt", "unverified", "lost", "accounted", "pending",
@@ -63,6 +63,11 @@ def batch_frame(judged: pl.DataFrame, histogram: pl.DataFrame, contract: Contrac
     return timed.sort(keys, nulls_last=True).select(
         *contract.partition, *BATCH_COLUMNS, *amounts, pl.col("open").alias("__open")
     )
+
+
+def timeless(contract: Contract) -> str:
+    """Return what a batch without a start is called: ``untimed``, or ``all`` of them where there is no clock."""
+    return "untimed" if contract.clock else "all"
 
 
 def total_counts(batches: pl.DataFrame) -> dict[str, int]:

@@ -1,10 +1,12 @@
-"""What is in force in a run, and by which digest is that known?"""
+"""What is in force in a run, by which digest is that known, and who runs it?"""
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 from collections.abc import Collection, Mapping
 
@@ -13,7 +15,15 @@ import polars as pl
 from integrity.canonical import ENCODING_VERSION
 from integrity.contracts import Assertion, Contract
 
-__all__ = ["spec_sha256", "versions"]
+__all__ = ["operator", "spec_sha256", "versions"]
+
+
+def operator() -> str:
+    """Return who runs: ``INTEGRITY_OPERATOR``, else the user of this process."""
+    try:
+        return os.environ.get("INTEGRITY_OPERATOR") or getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
 
 
 def versions() -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,7 +32,7 @@ from integrity.comparison import compare
 from integrity.contracts import Assertion, Contract
 from integrity.errors import BalanceError, UsageError, did_you_mean
 from integrity.examinations import examinations
-from integrity.in_force import versions
+from integrity.in_force import operator, versions
 from integrity.items import Reader
 from integrity.joined import MERGED
 from integrity.outcomes import Outcomes
@@ -208,6 +209,8 @@ def carried_out(plan: Plan, progress: Progress | None = None) -> Result:
         self_test=tested,
         spec_sha256=plan.spec_sha256,
         references=references,
+        operator=operator(),
+        host=socket.gethostname(),
         _seals=compared.seals,
         _batches=frame,
         _breaks=breaks,

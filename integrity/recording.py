@@ -118,7 +118,7 @@ def on_record(
             recording.fail(error)
         raise
     (finish or _finished)(recording, result)
-    return replace(result, recorded=recording.run)
+    return replace(result, recorded=recording.run, operator=book.operator, environment=book.environment)
 
 
 def _finished(recording: Recording, result: Result) -> None:

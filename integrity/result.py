@@ -12,35 +12,35 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pyarrow as pa
 
+from integrity.batches import timeless
 from integrity.contracts import Assertion, Contract
 from integrity.errors import IntegrityError
 from integrity.examinations import Held
 from integrity.seals import Seals
 from integrity.shown import Card, Shown, Table, counted
 from integrity.spool import Log
-from integrity.totals import BATCH, scale_of
+from integrity.summary import Statement, Summary, found_in, in_english, summary_of
+from integrity.totals import BATCH, scale_of, scaled
 from integrity.verdicts import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["BREAKS_IN_JSON", "Reached", "ReconciliationError", "Result", "SideRead", "found_in"]
+__all__ = ["BREAKS_IN_JSON", "Reached", "ReconciliationError", "Result", "SideRead"]
 
 #: Up to so many breaks stand in the JSON; more go to a file beside it.
 BREAKS_IN_JSON = 10_000
 _UTC = pl.Datetime("us", "UTC")
-#: So many breaks of a kind, notes and batches a result shows of itself.
+#: So many breaks of a kind, and batches, a result shows of itself.
 _FEW, _BATCHES_SHOWN = 3, 20
 _BESIDES = ("invalid", "late", "skewed", "unauthorized", "moved", "excluded", "superseded")
-_COUNTED = (
-    "lost", "duplicate", "corrupt", "extra", "invalid", "late", "skewed", "unauthorized", "unverified", "pending",
-)  # fmt: skip
 
 
 class ReconciliationError(IntegrityError):
@@ -119,6 +119,9 @@ class Result(Shown):
         spec_sha256: Of everything that was in force: contract, mappings, time zones, skips, versions.
         expectations: What became of each expectation of the contract's ``validity``, on each side that it was asked of.
         recorded: The name of the run in the ledger, where it was put on record.
+        operator: Who ran it; where it was put on record, by the name that stands there.
+        host: On which machine.
+        environment: ``production`` or ``test``, where it was put on record.
         references: The other stores that were read, by what they are: grants, outcomes, members, corrections.
         attempts: Where the source records attempts: ``attempted`` = ``accepted`` + ``rejected`` + ``excluded``, and
             ``rejected_by_reason``.
@@ -147,6 +150,9 @@ class Result(Shown):
     attempts: Mapping[str, Any] = field(default_factory=dict)
     references: Mapping[str, SideRead] = field(default_factory=dict)
     recorded: str | None = None
+    operator: str = ""
+    host: str = ""
+    environment: str | None = None
     _seals: Seals | None = None
     _warnings: Log = field(default_factory=Log)
     _review: Log = field(default_factory=Log)
@@ -168,7 +174,7 @@ class Result(Shown):
     def _amounts(self, column: str, amount: str) -> list[int | Decimal]:
         scale = scale_of(self.contract, amount)
         sums = [int(text) for text in self._batches[column]]
-        return [_scaled(value, scale) for value in sums] if scale else list(sums)
+        return [scaled(value, scale) for value in sums] if scale else list(sums)
 
     @property
     def breaks(self) -> pd.DataFrame:
@@ -234,14 +240,11 @@ class Result(Shown):
 
     def few_breaks(self, of_a_kind: int) -> pl.DataFrame:
         """Return the first breaks of each kind, as Polars: what a person wants to see of a million."""
-        few, seen = pl.DataFrame(), 0
+        few = pl.DataFrame()
         for frame in self._frames():
             few = pl.concat([few, frame]) if few.width else frame
             few = few.sort("batch_start", nulls_last=True, maintain_order=True)
             few = few.filter(pl.int_range(pl.len()).over("kind") < of_a_kind)
-            seen += frame.height
-            if seen > 1_000_000:
-                break
         return few.sort("kind", maintain_order=True)
 
     @property
@@ -285,25 +288,16 @@ class Result(Shown):
         if self.exit_code:
             raise ReconciliationError(self)
 
+    @cached_property
+    def summary(self) -> Summary:
+        """What was found, in counts: what its headline, its card and every report of it say."""
+        assertions = {assertion.value: verdict.value for assertion, verdict in self.assertions.items()}
+        batches = self._batches.rename({"__open": "open"})
+        return summary_of(self.verdict.value, assertions, self.totals, batches)
+
     def headline(self) -> str:
         """One sentence: the verdict and what it stands on."""
-        batches = self._batches
-        closed = batches.filter(pl.col("verdict").ne_missing("pending"))
-        still_open = int(batches["__open"].sum())
-        failed = closed.filter(pl.col("verdict") == "fail").height
-        judged = sum(verdict is not Verdict.SKIPPED for verdict in self.assertions.values())
-        promises = f"{judged} of {len(self.assertions)} promises judged"
-        # Where nothing but what the contract leaves out was read, there was nothing to judge.
-        judged_batches = batches.filter(~pl.col("__open") & pl.col("verdict").is_not_null()).height
-        of = counted(judged_batches, "closed batch", "closed batches")
-        waiting = f", {still_open:,} still open" if still_open else ""
-        if self.verdict is Verdict.FAIL:
-            text = f"{counted(self._breaks.rows, 'break')} in {failed:,} of {of}{waiting}"
-        elif self.verdict is Verdict.PASS:
-            text = f"no exception found in {of}{waiting}"
-        else:
-            text = f"{of}{waiting}"
-        return f"{self.contract.name}: {self.verdict.value}: {text}; {promises}"
+        return f"{self.contract.name}: {self.verdict.value}: {in_english(self.summary.headline())}"
 
     def __repr__(self) -> str:
         return f"<Result {self.headline()}>"
@@ -328,7 +322,7 @@ class Result(Shown):
     def start_of(self, row: Mapping[str, Any]) -> str:
         """The start of a row of batches, as a person reads it; all of them are UTC."""
         if row["batch_start"] is None:
-            return "untimed" if self.contract.clock else "all"
+            return timeless(self.contract)
         return f"{row['batch_start']:%Y-%m-%d %H:%M:%S}"
 
     def failing(self) -> pl.DataFrame:
@@ -339,9 +333,12 @@ class Result(Shown):
 
     def balance(self) -> str:
         """The balance of the source, as a statement."""
-        names = ("matched", "corrupt", "unverified", "lost", "accounted", "pending")
-        parts = [f"{self.totals[name]:,} {name}" for name in names if self.totals[name] or name == "matched"]
-        return f"source {self.totals['source_records']:,} = {' + '.join(parts)}"
+        return self.statements[0].said()
+
+    @property
+    def statements(self) -> tuple[Statement, Statement]:
+        """The balance of both sides."""
+        return self.summary.statements
 
     def travelled(self) -> str:
         """How the matched items compare at the strongest rung that each reached, in words."""
@@ -355,10 +352,13 @@ class Result(Shown):
         besides = [f"{number(totals[name])} {name}" for name in _BESIDES if totals[name]]
         facts: list[tuple[str, object]] = [(each.value, verdict.value) for each, verdict in self.assertions.items()]
         facts += [(f"{each.value} skipped", why) for each, why in self.skips.items()]
-        facts.append(("balance", self.balance()))
+        facts += [
+            ("expectation", f"{each.verdict.value} {each.described()}") for each in self.expectations if each.remarkable
+        ]
+        facts += [("balance", statement.said()) for statement in self.statements]
         facts += [("compared", self.travelled())] if self.ladder else []
         facts += [("besides", ", ".join(besides))] if besides else []
-        facts += [("note", note) for note in self.notes[:_FEW]]
+        facts += [("note", note) for note in self.notes]
         return Card(self.headline(), facts, [self._failing_shown(), self._breaks_shown()])
 
     def _failing_shown(self) -> Table:
@@ -370,7 +370,7 @@ class Result(Shown):
                 self.start_of(row),
                 row["verdict"],
                 *("?" if row[n] is None else f"{row[n]:,}" for n in ("source_records", "destination_records")),
-                found_in(row),
+                ", ".join(f"{count:,} {kind}" for kind, count in found_in(row).items()),
             )
             for row in failing.head(_BATCHES_SHOWN).to_dicts()
         ]
@@ -479,7 +479,7 @@ class Result(Shown):
                 for side in ("source", "destination"):
                     places = scale_of(self.contract, name)
                     if places:
-                        row[f"{side}_{name}"] = format(_scaled(int(row[f"{side}_{name}"]), places), "f")
+                        row[f"{side}_{name}"] = format(scaled(int(row[f"{side}_{name}"]), places), "f")
         if beside is not None:
             document["breaks_file"] = beside.name
         return document
@@ -502,7 +502,7 @@ class Result(Shown):
             "criteria": self.contract.criteria.model_dump(exclude_none=True) if self.contract.criteria else {},
             "exclusions": list(self.exclusions),
             "attempts": dict(self.attempts),
-            "expectations": [asdict(each) for each in self.expectations],
+            "expectations": [asdict(each) | {"verdict": each.verdict.value} for each in self.expectations],
             "versions": self.versions,
             "spec_sha256": self.spec_sha256,
             "strength": self.strength,
@@ -511,11 +511,6 @@ class Result(Shown):
             "recorded": self.recorded,
             "notes": list(self.notes),
         }
-
-
-def found_in(row: Mapping[str, Any]) -> str:
-    """What was found in a batch, as its row of ``batches`` counts it: ``2 lost, 1 late``."""
-    return ", ".join(f"{row[kind]:,} {kind}" for kind in _COUNTED if row[kind])
 
 
 def _write(path: Path, text: str) -> None:
@@ -540,11 +535,6 @@ def _read(side: SideRead) -> dict[str, Any]:
         "read": side.how,
         "queries": list(side.queries),
     }
-
-
-def _scaled(unscaled: int, scale: int) -> Decimal:
-    """An exact decimal of any length; arithmetic would round it to the context's precision."""
-    return Decimal(f"{unscaled}E-{scale}")
 
 
 def _public(breaks: pl.DataFrame) -> pl.DataFrame:

@@ -10,14 +10,14 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from integrity.harmless import plain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["Card", "Shown", "Table", "counted"]
+__all__ = ["Card", "Count", "Shown", "Table", "counted"]
 
 _CELL: Final = "text-align:left;vertical-align:top;padding:.1em .8em .1em 0"
 _WIDTH: Final = 200
@@ -33,6 +33,32 @@ def counted(number: int, one: str, many: str | None = None) -> str:
         ('1 break', '1,200 breaks', '0 batches')
     """
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+class Count(str):
+    """A number as its readers write it, which knows which form of a word goes with it.
+
+    Example:
+        >>> "{n} {n:batch is|batches are} open".format(n=Count("1", 1))
+        '1 batch is open'
+    """
+
+    _one: bool
+
+    def __new__(cls, text: str, value: int) -> Self:
+        """Write a number."""
+        made = super().__new__(cls, text)
+        made._one = value == 1
+        return made
+
+    def __format__(self, spec: str) -> str:
+        """Return the number, or of the two words between which there is a bar the one that goes with it."""
+        one, bar, many = spec.partition("|")
+        return (one if self._one else many) if bar else super().__format__(spec)
+
+    def __html_format__(self, spec: str) -> str:
+        """Return the same where a phrase is filled as HTML; it has no markup."""
+        return format(self, spec)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,7 +28,17 @@ from integrity.latency import FLAGS, bucket_of
 from integrity.shown import Card, Shown, Table, counted
 from integrity.values import moment
 
-__all__ = ["BATCH", "COUNTS", "ControlTotals", "Tally", "add_frames", "scale_of", "subtract", "subtract_histograms"]
+__all__ = [
+    "BATCH",
+    "COUNTS",
+    "ControlTotals",
+    "Tally",
+    "add_frames",
+    "scale_of",
+    "scaled",
+    "subtract",
+    "subtract_histograms",
+]
 
 #: The start of a row's window, microseconds since the epoch; null in the untimed batch.
 BATCH = "__batch"
@@ -98,7 +109,8 @@ class ControlTotals(Shown):
         """Return what it shows of itself: how much of what was read when, and its first batches."""
         shown = self.frame.sort(BATCH, nulls_last=True).head(_SHOWN)
         start = "bucket" if self.bucketed else "batch start (UTC)"
-        header = (*self.partition, start, "records", "hash total", *self.amounts)
+        # How many decimals an amount has is known to its contract, and not here.
+        header = (*self.partition, start, "records", "hash total", *(f"{name} (unscaled)" for name in self.amounts))
         rows = [
             (
                 *(row[name] for name in self.partition),
@@ -437,3 +449,8 @@ def scale_of(contract: Contract, amount: str) -> int:
     """Decimal places of an amount's unscaled sums."""
     column = contract.columns[amount]
     return (column.scale or 0) if column.type is ColumnType.DECIMAL else 0
+
+
+def scaled(unscaled: int, scale: int) -> Decimal:
+    """Return an exact decimal of any length; arithmetic would round it to the context's precision."""
+    return Decimal(f"{unscaled}E-{scale}")

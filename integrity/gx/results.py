@@ -22,20 +22,13 @@ from integrity.contracts import Assertion
 from integrity.errors import UsageError
 from integrity.gx.rendering import Rendered, Sentence, said
 from integrity.result import BREAKS_IN_JSON, Result
+from integrity.summary import BESIDES, FAILS, KINDS
 from integrity.verdicts import Verdict
 
 __all__ = ["ExpectPromiseToBeKept", "from_result", "judged"]
 
 #: So many failing batches are told.
 _BATCHES = 20
-#: The breaks that each promise answers for.
-_KINDS = {
-    Assertion.COMPLETENESS: ("lost", "duplicate"),
-    Assertion.ACCURACY: ("corrupt",),
-    Assertion.VALIDITY: ("extra", "invalid"),
-    Assertion.TIMELINESS: ("late", "skewed"),
-    Assertion.AUTHORIZATION: ("unauthorized",),
-}
 
 
 def from_result(result: Result) -> ExpectationSuiteValidationResult:
@@ -127,7 +120,7 @@ def judged(result: Result, result_format: Any, assertion: Assertion | None = Non
         assertion: Of which promise alone; ``None`` is all of them.
     """
     wanted, promise = parse_result_format(result_format or "BASIC"), result.contract
-    kinds = [kind for each, named in _KINDS.items() if assertion in (None, each) for kind in named]
+    kinds = [kind for each, named in FAILS.items() if assertion in (None, each) for kind in named]
     counts = {kind: result.totals.get(kind, 0) for kind in kinds}
     counts = {kind: count for kind, count in counts.items() if count}
     if assertion is None:
@@ -206,8 +199,7 @@ def _rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
 
 def _counted(failing: pl.DataFrame) -> list[str]:
     """The columns of counts in which any failing batch has one."""
-    kinds = [kind for named in _KINDS.values() for kind in named]
-    return [name for name in (*kinds, "unverified", "pending") if failing.height and failing[name].sum()]
+    return [name for name in (*KINDS, *BESIDES) if failing.height and failing[name].sum()]
 
 
 def _how(result: Result) -> dict[str, str]:

@@ -23,11 +23,11 @@ from integrity.errors import IntegrityError, LedgerError, UsageError
 from integrity.ledger import schema
 from integrity.ledger.history import pipelines, rows_of
 from integrity.ledger.listing import named, there
-from integrity.report.facts import KINDS, OF_A_KIND, Facts, OnRecord
-from integrity.report.html import View, page
-from integrity.report.reader import Reader
+from integrity.report.facts import OF_A_KIND, Facts, OnRecord
+from integrity.report.html import page
 from integrity.result import Reached
 from integrity.shown import Card, Shown, Table
+from integrity.summary import KINDS, in_english
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +120,7 @@ class RecordedRun(Shown):
         """The balance of both sides: what the population is the sum of."""
         import pandas as pd
 
-        sides = self.facts.statements()
+        sides = self.facts.summary.statements
         names = list(dict.fromkeys([*(name for side in sides for name in side.parts), "population"]))
         rows = {side.side: {**side.parts, "population": side.total} for side in sides}
         return pd.DataFrame(rows, index=names).astype("Int64")
@@ -168,7 +168,7 @@ class RecordedRun(Shown):
             for query in each["queries"]
         ]
         told += [("note", note) for note in self.described.get("notes", ())]
-        headline = f"run {self.name}: {self.verdict}: {View(self.facts, Reader.of()).headline}"
+        headline = f"run {self.name}: {self.verdict}: {in_english(self.facts.summary.headline())}"
         return Card(headline, facts, [Table("what it rests on", ("", ""), told)])
 
 
@@ -279,6 +279,7 @@ def facts_on_record(
         who=OnRecord(*who),
         ladder=[Reached(**rung) for rung in described.get("ladder", ())],
         unchanged=finished["unchanged"]["batches"],
+        stood=finished["unchanged"]["totals"] if finished["unchanged"]["batches"] else {},
         strength=finished["strength"],
         bound=finished["bound"],
         self_test=finished["self_test"],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from integrity.summary import KINDS
+
 __all__ = ["readme"]
 
 _UNTIL_UNKNOWN = "Nobody declared how long the data is kept."
@@ -98,8 +100,7 @@ def _row(each: Mapping[str, Any]) -> str:
     contract = f"{each['contract']['name']} version {each['contract']['version']}"
     began = str(each["began"])[:19].replace("T", " ")
     totals = each.get("totals") or {}
-    kinds = ("lost", "duplicate", "corrupt", "extra", "invalid", "late", "skewed", "unauthorized")
-    broken = f"{sum(totals[kind] for kind in kinds):,}" if totals else ""
+    broken = f"{sum(totals[kind] for kind in KINDS):,}" if totals else ""
     numbers = [f"{totals[name]:,}" if totals else "" for name in ("source_records", "matched")]
     cells = [
         each["run"],

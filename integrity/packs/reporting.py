@@ -28,9 +28,11 @@ from integrity.packs.opening import Pack
 from integrity.packs.statements import STATEMENT, opened
 from integrity.packs.told import Run, runs_of
 from integrity.packs.verifying import sound_pack
-from integrity.report.facts import KINDS, Facts
-from integrity.report.html import NOT_CLAIMED, View, environment
+from integrity.report.facts import Facts
+from integrity.report.html import NOT_CLAIMED, environment
 from integrity.report.reader import Reader
+from integrity.report.view import View
+from integrity.summary import KINDS
 
 __all__ = ["REPORTS", "page_of", "report"]
 
@@ -116,7 +118,7 @@ class _Told:
     def headline(self) -> str:
         counted = [run for run in self._runs if run.is_production]
         words, number = Counter(map(_word, counted)), self.reader.number
-        known = ("pass", "fail", "unverified")
+        known = ("pass", "fail", "unverified", "pending")
         return self.reader.say(
             "pack.headline",
             runs=number(len(counted)),
@@ -124,14 +126,19 @@ class _Told:
             passed=number(words["pass"]),
             failed=number(words["fail"]),
             unverified=number(words["unverified"]),
+            pending=number(words["pending"]),
             others=number(sum(count for word, count in words.items() if word not in known)),
         )
 
     @property
-    def period(self) -> str:
+    def began(self) -> str:
         moments = sorted(run.started["at"] for run in self._runs)
         since, until = self.reader.iso(moments[0]), self.reader.iso(moments[-1])
         return self.reader.say("period.span", since=since, until=until)
+
+    @property
+    def sections(self) -> list[str]:
+        return ["runs", "changes", "cases", *(["samples"] if self.samples else [])]
 
     @property
     def deviations(self) -> Sequence[str]:

@@ -7,8 +7,7 @@ a page states is counted here, from the frames, so that a summary cannot disagre
 from __future__ import annotations
 
 import datetime as dt
-import getpass
-import socket
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -17,19 +16,10 @@ import polars as pl
 
 from integrity.contracts import Contract
 from integrity.result import Reached, Result
+from integrity.summary import KINDS, Summary, summary_of
 
-__all__ = ["FAILS", "KINDS", "OF_A_KIND", "Facts", "OnRecord", "Statement", "Timeliness", "facts_of"]
+__all__ = ["BATCHES_SHOWN", "OF_A_KIND", "Facts", "OnRecord", "Timeliness", "facts_of"]
 
-#: Which kinds of breaks fail which promise.
-FAILS: Final[Mapping[str, tuple[str, ...]]] = {
-    "completeness": ("lost", "duplicate"),
-    "accuracy": ("corrupt",),
-    "validity": ("extra", "invalid"),
-    "timeliness": ("late", "skewed"),
-    "authorization": ("unauthorized",),
-}
-#: All of them.
-KINDS: Final = tuple(kind for kinds in FAILS.values() for kind in kinds)
 #: So many breaks of each kind stand in a report; of a million nobody reads more, and a browser could not show them.
 OF_A_KIND: Final = 25
 #: So many batches that did not pass stand in it, the earliest first.
@@ -60,33 +50,13 @@ class OnRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
-    """One side's balance: its population is the sum of what became of it.
-
-    Attributes:
-        side: ``source`` or ``destination``.
-        total: The population.
-        parts: What became of it, by name; empty where nobody can say, because a side was recorded earlier.
-    """
-
-    side: str
-    total: int
-    parts: Mapping[str, int]
-
-    @property
-    def balances(self) -> bool:
-        """Whether the parts add up; where there are none, nobody can say."""
-        return sum(self.parts.values()) == self.total
-
-
-@dataclass(frozen=True, slots=True)
 class Timeliness:
     """How soon items arrived, as far as batches tell.
 
     Attributes:
         due: How many items of closed batches had to arrive.
         on_time: How many of them did within the limit.
-        longest: The longest latency, microseconds.
+        longest: The longest latency, microseconds; ``None`` where none was measured.
     """
 
     due: int
@@ -112,6 +82,7 @@ class Facts:
         who: Who ran it, and where that is on record.
         ladder: The rungs of the contract's ladder.
         unchanged: How many batches were read again and found as they stood: they are counted, and not listed.
+        stood: The counts of these.
     """
 
     contract: Contract
@@ -125,6 +96,7 @@ class Facts:
     who: OnRecord
     ladder: Sequence[Reached] = ()
     unchanged: int = 0
+    stood: Mapping[str, int] = field(default_factory=dict)
     strength: str = ""
     bound: str = ""
     self_test: str = ""
@@ -134,24 +106,10 @@ class Facts:
 
     # --- what the batches say
 
-    def count(self, verdict: str) -> int:
-        """How many closed batches have a verdict."""
-        return self.batches.filter(~pl.col("open") & (pl.col("verdict") == verdict)).height
-
-    @property
-    def still_open(self) -> int:
-        """How many batches are open."""
-        return int(self.batches["open"].sum())
-
-    @property
-    def due(self) -> int:
-        """How many batches there was something to say of, or will be."""
-        return self.batches.filter(pl.col("open") | pl.col("verdict").is_not_null()).height
-
-    @property
-    def judged(self) -> int:
-        """How many promises were not left out."""
-        return sum(verdict != "skipped" for verdict in self.assertions.values())
+    @functools.cached_property
+    def summary(self) -> Summary:
+        """What was found, in counts."""
+        return summary_of(self.verdict, self.assertions, self.totals, self.batches, self.stood, self.unchanged)
 
     @property
     def break_count(self) -> int:
@@ -164,6 +122,11 @@ class Facts:
         return self.batches.filter(~pl.col("open") & pl.col("verdict").is_in(["fail", "unverified", "pending"]))
 
     @property
+    def undrawn(self) -> int:
+        """How many batches have no time, so that a picture over time has no place for them."""
+        return 0 if self.contract.clock is None else self.batches.filter(pl.col("batch_start").is_null()).height
+
+    @property
     def period(self) -> tuple[dt.datetime | None, dt.datetime | None]:
         """The start of the first window and the end of the last one that were read."""
         starts, ends = self.batches["batch_start"].drop_nulls(), self.batches["batch_end"].drop_nulls()
@@ -173,28 +136,6 @@ class Facts:
     def criteria(self) -> Mapping[str, str]:
         """Which criterion each promise supports, by the contract, and their ``set``."""
         return self.contract.criteria.model_dump(exclude_none=True) if self.contract.criteria else {}
-
-    def statements(self) -> tuple[Statement, Statement]:
-        """The balance of both sides."""
-        t = self.totals
-        known = not self.batches["matched"].has_nulls()
-        shares = {
-            "source": ("matched", "corrupt", "unverified", "lost", "accounted", "pending"),
-            "destination": ("matched", "corrupt", "unverified", "duplicate", "extra"),
-        }
-        made = []
-        for side, names in shares.items():
-            parts = {name: t[name] for name in names if t[name] or name == "matched"} if known else {}
-            beyond = t[f"{side}_records"] - sum(parts.values())
-            if parts and beyond and self._asked_for_a_period():  # the other half of a pair lies outside of it
-                parts["outside" if beyond < 0 else "foreign"] = beyond
-            made.append(Statement(side, t[f"{side}_records"], parts))
-        return made[0], made[1]
-
-    def _asked_for_a_period(self) -> bool:
-        """Whether a run was, as far as is known."""
-        told = self.described
-        return not told or told.get("since") is not None or told.get("until") is not None
 
     def timeliness(self) -> Timeliness | None:
         """How soon items arrived; ``None`` where the contract has no clock for that."""
@@ -236,7 +177,7 @@ def facts_of(result: Result) -> Facts:
         breaks=result.few_breaks(OF_A_KIND),
         broken={kind: count for kind, count in broken.items() if count},
         described=result.described(),
-        who=OnRecord(result.recorded, _user(), socket.gethostname()),
+        who=OnRecord(result.recorded, result.operator, result.host, result.environment),
         ladder=result.ladder,
         strength=result.strength,
         bound=result.bound,
@@ -245,10 +186,3 @@ def facts_of(result: Result) -> Facts:
         skips={assertion.value: why for assertion, why in result.skips.items()},
         notes=result.notes,
     )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"

@@ -21,6 +21,7 @@ import polars as pl
 
 from integrity.contracts import Assertion
 from integrity.result import Result
+from integrity.summary import FAILS
 from integrity.totals import BATCH
 from integrity.verdicts import Verdict
 
@@ -30,14 +31,9 @@ __all__ = ["BREAKS_NAMED", "junit"]
 BREAKS_NAMED: Final = 20
 #: What XML 1.0 has no way to write.
 _UNWRITABLE: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_COUNTED: Final = {
-    Assertion.COMPLETENESS: ("lost", "duplicate"),
-    Assertion.ACCURACY: ("corrupt", "unverified"),
-    Assertion.VALIDITY: ("invalid", "extra"),
-    Assertion.TIMELINESS: ("late", "skewed"),
-    Assertion.AUTHORIZATION: ("unauthorized",),
-}
-_FAILS: Final = {kind: assertion.value for assertion, kinds in _COUNTED.items() for kind in kinds}
+#: Counted of each promise: what fails it, and pairs that nobody could compare.
+_COUNTED: Final = FAILS | {Assertion.ACCURACY: (*FAILS[Assertion.ACCURACY], "unverified")}
+_PROMISE: Final = {str(kind): str(promise) for promise, kinds in FAILS.items() for kind in kinds}
 _ELEMENTS: Final = {"fail": ("failure", "failures"), "unverified": ("error", "errors")}
 #: So many breaks may wait until only the first of each batch are kept.
 _WAITING: Final = 1_000_000
@@ -177,7 +173,7 @@ def _named_breaks(result: Result, names: list[str]) -> dict[tuple[str, int], str
     )
     waiting: list[pl.DataFrame] = []
     for frame in result.break_frames():
-        fails = pl.col("kind").replace_strict(_FAILS, default=None, return_dtype=pl.String).alias("fails")
+        fails = pl.col("kind").replace_strict(_PROMISE, default=None, return_dtype=pl.String).alias("fails")
         found = frame.select(*keys, "kind", "break_id", fails, pl.lit(1, pl.Int64).alias("count"))
         found = found.join(places, on=keys, nulls_equal=True)
         waiting.append(_first(found.select("fails", "place", "kind", "break_id", "count")))

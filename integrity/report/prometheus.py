@@ -15,12 +15,12 @@ from typing import Final
 
 from integrity.errors import IntegrityError
 from integrity.result import Result
+from integrity.summary import KINDS
 from integrity.verdicts import Verdict
 
 __all__ = ["prometheus", "write_atomically"]
 
 _SIDES: Final = ("source", "destination")
-_BREAKS: Final = ("lost", "duplicate", "corrupt", "extra", "invalid", "late", "skewed", "unauthorized")
 _VERDICTS: Final = (Verdict.PASS, Verdict.FAIL, Verdict.UNVERIFIED, Verdict.PENDING)
 _Samples = Iterable[tuple[Mapping[str, str], float | int]]
 
@@ -48,7 +48,7 @@ def prometheus(result: Result, *, pipeline: str) -> str:
     ends = max(side.read_at for side in result.sides.values()).timestamp()
     totals = dict(result.totals)
     read = {side: totals.pop(f"{side}_records") for side in _SIDES}
-    breaks = {kind: totals.pop(kind) for kind in _BREAKS}
+    breaks = {kind: totals.pop(kind) for kind in KINDS}
     metrics: list[tuple[str, str, _Samples]] = [
         ("verdict", "Whether this was the verdict of the last run.", [
             (own | {"verdict": verdict.value}, int(result.verdict is verdict)) for verdict in _VERDICTS

@@ -4,54 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Final, Self
+from decimal import Decimal
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_datetime
-from babel.numbers import format_percent, get_group_symbol
+from babel.numbers import get_group_symbol
 from markupsafe import Markup, escape
 
 from integrity.errors import UsageError, did_you_mean
 from integrity.harmless import plain
 from integrity.report.words import LANGUAGES, WORDS
+from integrity.shown import Count
 
-__all__ = ["Count", "Reader"]
+__all__ = ["Reader"]
 
-_UNITS: Final = (
-    ("day", 86_400_000_000),
-    ("hour", 3_600_000_000),
-    ("minute", 60_000_000),
-    ("second", 1_000_000),
-    ("millisecond", 1_000),
-    ("microsecond", 1),
-)
-
-
-class Count(str):
-    """A number as its readers write it, which knows which form of a word goes with it.
-
-    Example:
-        >>> "{n} {n:batch is|batches are} open".format(n=Count("1", 1))
-        '1 batch is open'
-    """
-
-    _one: bool
-
-    def __new__(cls, text: str, value: int) -> Self:
-        """Write a number."""
-        made = super().__new__(cls, text)
-        made._one = value == 1
-        return made
-
-    def __format__(self, spec: str) -> str:
-        """Return the number, or of the two words between which there is a bar the one that goes with it."""
-        one, bar, many = spec.partition("|")
-        return (one if self._one else many) if bar else super().__format__(spec)
-
-    def __html_format__(self, spec: str) -> str:
-        """Return the same where a phrase is filled as HTML; it has no markup."""
-        return format(self, spec)
+#: Of these there are whole ones in a duration, the largest first; then of these one, with decimals.
+_WHOLE: Final = (("day", 86_400_000_000), ("hour", 3_600_000_000), ("minute", 60_000_000))
+_PARTS: Final = (("second", 1_000_000), ("millisecond", 1_000), ("microsecond", 1))
 
 
 @dataclass(frozen=True)
@@ -69,8 +40,8 @@ class Reader:
         >>> import datetime as dt
         >>> reader.moment(dt.datetime(2026, 3, 1, 15, 0, tzinfo=dt.UTC))
         'Mar 2, 2026, 00:00:00'
-        >>> Reader.of("ko").share(0.98765)
-        '98.765%'
+        >>> reader.share(1999, 2000), reader.share(199_999, 200_000), reader.duration(3_631_000_000)
+        ('99.95%', '99.999%', '1 h 31 s')
     """
 
     language: str
@@ -110,20 +81,42 @@ class Reader:
         """Return a whole number, however long, with its digits in groups."""
         return Count(f"{value:,}".replace(",", get_group_symbol(self.locale)), value)
 
-    def share(self, value: float) -> str:
-        """Return a share in percent, to three decimals; only what is whole is shown as 100 %."""
-        if value < 1 and round(value, 5) >= 1:
-            return "> " + format_percent(0.99999, "#,##0.###%", locale=self.locale)
-        return format_percent(value, "#,##0.###%", locale=self.locale)
+    def amount(self, value: Decimal) -> str:
+        """Return an exact amount, its whole digits in groups."""
+        whole, point, rest = format(value.copy_abs(), "f").partition(".")
+        return f"{'−' if value < 0 else ''}{self.number(int(whole))}{point}{rest}"
+
+    def promised(self, ratio: Decimal) -> str:
+        """Return a share that was promised, in percent and as it was promised: to its last digit."""
+        sign, digits, exponent = ratio.as_tuple()
+        percent = format(Decimal((sign, digits, int(exponent) + 2)), "f")  # arithmetic could round
+        return f"{percent.rstrip('0').rstrip('.') if '.' in percent else percent}%"
+
+    def share(self, part: int, whole: int) -> str:
+        """Return a measured share in percent, to three decimals, rounded down: it never looks better than it is."""
+        thousandths = part * 100_000 // whole
+        if part and not thousandths:
+            return f"< {self.promised(Decimal('0.00001'))}"
+        return self.promised(Decimal(f"{thousandths}E-5"))
 
     def moment(self, value: dt.datetime | None) -> str:
-        """Return a moment in the reader's zone, to the second and by 24 hours; nothing is a dash."""
+        """Return a moment in the reader's zone, to the second and by 24 hours; nothing is a dash.
+
+        Where clocks are set back an hour comes twice. Then the offset from UTC tells which of the two it is.
+        """
         if value is None:
             return "–"
         local = self.local(value)
         if local is None:
             return value.isoformat()
-        return format_datetime(local, self.say("form.moment"), tzinfo=self.zone, locale=self.locale)
+        said = format_datetime(local, self.say("form.moment"), tzinfo=self.zone, locale=self.locale)
+        return f"{said} {offset}" if (offset := self.offset(local)) else said
+
+    @staticmethod
+    def offset(local: dt.datetime) -> str:
+        """Return the offset from UTC of a local moment that comes twice, else nothing."""
+        offsets = [local.replace(fold=fold).utcoffset() for fold in (0, 1)]
+        return f"(UTC{local.isoformat()[-6:]})" if offsets[0] != offsets[1] else ""
 
     def local(self, value: dt.datetime) -> dt.datetime | None:
         """Return a moment in the reader's zone; ``None`` at the ends of the years 1 and 9999, where there is none."""
@@ -142,15 +135,16 @@ class Reader:
             return plain(text)
 
     def duration(self, micros: int | None) -> str:
-        """Return a duration by its two largest units, rounded down; nothing is a dash."""
+        """Return a duration, exactly: rounded, one over its limit could look as if it kept it; nothing is a dash."""
         if micros is None:
             return "–"
         sign, rest = "−" if micros < 0 else "", abs(micros)
         parts: list[str] = []
-        for unit, size in _UNITS:
-            if rest >= size and len(parts) < 2:
-                parts.append(self.say(f"unit.{unit}", n=self.number(rest // size)))
-                rest %= size
-            elif parts:
-                break
-        return sign + (" ".join(parts) if parts else self.say("unit.second", n=0))
+        for unit, size in _WHOLE:
+            count, rest = divmod(rest, size)
+            if count:
+                parts.append(self.say(f"unit.{unit}", n=self.number(count)))
+        if rest or not parts:
+            unit, size = next((each for each in _PARTS if rest >= each[1]), _PARTS[0])
+            parts.append(self.say(f"unit.{unit}", n=f"{Decimal(rest) / size:f}"))
+        return sign + " ".join(parts)

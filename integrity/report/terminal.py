@@ -6,6 +6,7 @@ that came from the data can move the cursor or be taken for markup.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -15,14 +16,17 @@ from rich.table import Table
 from rich.text import Text
 
 from integrity.harmless import plain
-from integrity.result import Result, found_in
+from integrity.result import Result
 from integrity.screens import Rows
+from integrity.summary import FAILS, found_in
 
 __all__ = ["RowProgress", "show"]
 
 #: So many letters of an identity are shown.
 _WIDTH = 28
 _COLOURS = {"pass": "green", "fail": "bold red", "unverified": "yellow", "pending": "cyan", "skipped": "dim"}
+#: What is told by matching items, and of recorded totals cannot be told.
+_MATCHED = ("lost", "duplicate", "corrupt", "extra")
 _SHOWN = 12
 _OF_A_KIND = 3
 
@@ -42,20 +46,10 @@ def show(result: Result, console: Console) -> None:
             "  " + assertion.value, verdict_text(verdict.value), Text(_why(result, assertion.value), style="dim")
         )
     console.print(promises)
-    console.print(Text("  " + result.balance()), soft_wrap=True)
-    arrived = result.totals
-    parts = [
-        f"{arrived[k]:,} {k}"
-        for k in ("matched", "corrupt", "unverified", "duplicate", "extra")
-        if arrived[k] or k == "matched"
-    ]
-    beyond = sum(arrived[k] for k in ("matched", "corrupt", "unverified", "duplicate", "extra"))
-    beyond -= arrived["destination_records"]
-    parts[-1] += f" - {beyond:,} outside since and until" if beyond > 0 else ""
-    shifted = "" if not arrived["moved"] else f" ({arrived['moved']:,} of them in another batch)"
-    console.print(
-        Text(f"  destination {arrived['destination_records']:,} = {' + '.join(parts)}{shifted}"), soft_wrap=True
-    )
+    source, destination = (statement.said() for statement in result.statements)
+    shifted = f" ({result.totals['moved']:,} of them in another batch)" if result.totals["moved"] else ""
+    for said in (source, destination + shifted):
+        console.print(Text(f"  {said}"), soft_wrap=True)
     if result.ladder:
         console.print(Text("  " + plain(result.travelled(), 200)), soft_wrap=True)
     for exclusion in result.exclusions:
@@ -89,18 +83,18 @@ def show(result: Result, console: Console) -> None:
 
 
 def _why(result: Result, assertion: str) -> str:
-    t, promise = result.totals, result.contract.timeliness
-    if assertion == "completeness":
-        return f"{t['lost']:,} lost, {t['duplicate']:,} duplicate"
-    if assertion == "accuracy":
-        return f"{t['corrupt']:,} corrupt" + (f", {t['unverified']:,} not comparable" if t["unverified"] else "")
-    if assertion == "validity":
-        return f"{t['extra']:,} extra, {t['invalid']:,} invalid"
-    if assertion == "timeliness" and promise is not None:
-        return f"{t['late']:,} late, {t['skewed']:,} skewed"
-    if assertion == "authorization":
-        return f"{t['unauthorized']:,} unauthorized"
-    return ""
+    """How many were found of each kind that fails a promise."""
+    besides = ("unverified",) if assertion == "accuracy" and result.totals["unverified"] else ()
+    unknown = _MATCHED if result.summary.unlocated else ()
+    words = {"unverified": "not comparable"}
+    return ", ".join(
+        f"{'?' if kind in unknown else f'{result.totals[kind]:,}'} {words.get(kind, kind)}"
+        for kind in (*FAILS[assertion], *besides)
+    )
+
+
+def _counted(found: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {kind}" for kind, count in found.items())
 
 
 def _show_expectations(result: Result, console: Console) -> None:
@@ -126,7 +120,7 @@ def _show_batches(result: Result, console: Console) -> None:
     for row in failing.head(_SHOWN).to_dicts():
         partition = [plain(row[name], 24) for name in result.contract.partition]
         numbers = [f"{row[n]:,}" if row[n] is not None else "?" for n in ("source_records", "destination_records")]
-        rows.append([*partition, result.start_of(row), verdict_text(row["verdict"]), *numbers, found_in(row)])
+        rows.append([*partition, result.start_of(row), verdict_text(row["verdict"]), *numbers, _counted(found_in(row))])
     header = (*result.contract.partition, "batch start (UTC)", "verdict", "source", "destination", "found")
     console.print(Rows(header, rows, wraps={"found"}, counts={"source", "destination"}))
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from integrity.summary import HEADLINES
+
 __all__ = ["LANGUAGES", "WORDS"]
 
 #: The languages of a report, in the order in which each phrase is written below.
@@ -18,16 +20,23 @@ _VERDICTS: Final = {
     "verdict.pass": ("pass", "통과"),
     "verdict.fail": ("fail", "실패"),
     "verdict.unverified": ("unverified", "미검증"),
-    "verdict.pending": ("pending", "진행 중"),
+    "verdict.pending": ("pending", "판정 보류"),
     "verdict.skipped": ("skipped", "제외"),
-    "verdict.none": ("nothing due", "대상 없음"),
+    "verdict.none": ("nothing due", "판정할 것 없음"),
     "means.pass": (
         "checked: no exception in the items read, for the columns and promises listed",
         "확인함: 읽은 항목에서, 여기에 적은 열과 약속에 대해 예외가 없음",
     ),
     "means.fail": ("checked, and it does not hold", "확인했으며, 지켜지지 않음"),
     "means.unverified": ("could not be checked; never counted as good", "확인할 수 없었음. 좋은 결과로 세지 않음"),
-    "means.pending": ("the batch is still open; a later run judges it", "배치가 아직 닫히지 않음. 이후 실행에서 판정"),
+    "means.kept": (
+        "checked and kept: what was found is within the promised ratio",
+        "확인했으며 지켜짐: 발견된 것은 약속한 비율 이내",
+    ),
+    "means.pending": (
+        "not settled yet: its batches are open, or items of them may still arrive; a later run judges it",
+        "아직 판정하지 않음: 배치가 마감되지 않았거나 항목이 더 도착할 수 있음. 이후 실행에서 판정",
+    ),
     "means.skipped": ("left out on purpose, with a reason", "이유를 밝히고 일부러 제외함"),
 }
 
@@ -36,7 +45,7 @@ _PROMISES: Final = {
     "promise.accuracy": ("accuracy", "정확성"),
     "promise.validity": ("validity", "유효성"),
     "promise.timeliness": ("timeliness", "적시성"),
-    "promise.authorization": ("authorization", "권한"),
+    "promise.authorization": ("authorization", "승인(권한)"),
     "asks.completeness": (
         "Did everything that was due arrive, once and only once?",
         "도착해야 할 것이 모두, 한 번씩만 도착했는가?",
@@ -58,11 +67,11 @@ _PROMISES: Final = {
     "kind.unauthorized": ("unauthorized", "권한 없음"),
     "kindmeans.lost": (
         "in the source, not in the destination, and no outcome accounts for it",
-        "원천에 있으나 대상에 없고, 설명하는 처리 결과도 없음",
+        "원천에 있으나 목적지에 없고, 설명하는 처리 결과도 없음",
     ),
-    "kindmeans.duplicate": ("more copies in the destination than in the source", "대상의 사본이 원천보다 많음"),
+    "kindmeans.duplicate": ("more copies in the destination than in the source", "목적지의 사본이 원천보다 많음"),
     "kindmeans.corrupt": ("same identity, other content", "식별자는 같으나 내용이 다름"),
-    "kindmeans.extra": ("in the destination, nowhere in the source", "대상에 있으나 원천 어디에도 없음"),
+    "kindmeans.extra": ("in the destination, nowhere in the source", "목적지에 있으나 원천 어디에도 없음"),
     "kindmeans.invalid": ("breaks a declared rule", "선언된 규칙을 어김"),
     "kindmeans.late": ("processed after its limit", "정해진 시한을 넘겨 처리됨"),
     "kindmeans.skewed": (
@@ -75,51 +84,26 @@ _PROMISES: Final = {
     "part.unverified": ("not comparable", "비교 불가"),
     "part.lost": ("lost", "유실"),
     "part.accounted": ("accounted for", "소명됨"),
-    "part.pending": ("still on the way", "처리 중"),
+    "part.pending": ("may still arrive", "도착 대기"),
     "part.duplicate": ("duplicate", "중복"),
     "part.extra": ("extra", "근거 없음"),
     "part.outside": ("less those outside the period of this run", "이 실행의 기간 밖에 있는 것 제외"),
     "part.foreign": ("of items outside the period of this run", "이 실행의 기간 밖 항목에 속하는 것"),
     "side.source": ("source", "원천"),
-    "side.destination": ("destination", "대상"),
+    "side.destination": ("destination", "목적지"),
 }
 
 _TOP: Final = {
     "title": ("Reconciliation report", "대사 보고서"),
     "of.contract": ("{name}, version {version}", "{name}, 버전 {version}"),
-    "headline.fail": (
-        "{breaks} {breaks:break|breaks} in {failed} of {due} due {due:batch|batches}; no exception in {passed}, "
-        "{open} still open",
-        "판정 대상 배치 {due}개 중 {failed}개에서 예외 {breaks}건; {passed}개는 예외 없음, {open}개는 진행 중",
-    ),
-    "headline.failunlocated": (
-        "{failed} of {due} due {due:batch|batches} {failed:does|do} not hold; no exception in {passed}, "
-        "{open} still open",
-        "판정 대상 배치 {due}개 중 {failed}개가 맞지 않음; {passed}개는 예외 없음, {open}개는 진행 중",
-    ),
-    "headline.failbefore": (
-        "no new break: what fails was found by earlier runs; no exception in {passed} of {due} "
-        "{due:batch|batches} put on record now, {open} still open",
-        "새 예외 없음: 실패는 앞선 실행에서 발견된 것; 이번에 기록된 배치 {due}개 중 {passed}개에서 예외 없음, "
-        "{open}개는 진행 중",
-    ),
-    "headline.pass": (
-        "no exception in {passed} of {due} due {due:batch|batches}, {open} still open",
-        "판정 대상 배치 {due}개 중 {passed}개에서 예외 없음, {open}개는 진행 중",
-    ),
-    "headline.unverified": (
-        "not verified: {passed} of {due} due {due:batch|batches} {passed:was|were} checked without exception, "
-        "{open} still open",
-        "미검증: 판정 대상 배치 {due}개 중 {passed}개만 예외 없이 확인됨, {open}개는 진행 중",
-    ),
-    "headline.promises": (
-        "{judged} of {promises} {promises:promise|promises} judged",
-        "약속 {promises}개 중 {judged}개를 판정함",
-    ),
-    "unverified.batches": ("{n} {n:batch|batches} could not be verified", "배치 {n}개는 확인할 수 없었음"),
-    "period": ("Windows", "대상 구간"),
+    "period": ("Windows", "비교 구간"),
     "period.span": ("{since} to {until}", "{since}부터 {until}까지"),
     "period.snapshot": ("no windows: a comparison of everything", "구간 없음: 전체를 비교"),
+    "period.none": ("no window was read", "읽은 구간 없음"),
+    "period.stood": (
+        "the windows that were read stand as earlier runs left them",
+        "읽은 구간은 모두 앞선 실행의 결과와 같음",
+    ),
     "as.of": ("As of", "기준 시각"),
     "zone.said": ("All times are in {zone}.", "모든 시각은 {zone} 기준이다."),
     "result.not.opinion": (
@@ -127,6 +111,7 @@ _TOP: Final = {
         "auditor for the opinion.",
         "이것은 결과이지 감사 의견이 아니다. 이를 근거로 하는 주장은 경영진의, 의견은 서비스 감사인의 책임이다.",
     ),
+    "nav": ("On this page", "이 문서의 차례"),
     "recorded.as.is": (
         "Text set in italics was recorded in these words when the run was made.",
         "기울임꼴로 된 글은 실행 당시 기록된 그대로(영어)이다.",
@@ -135,9 +120,9 @@ _TOP: Final = {
 
 _SECTIONS: Final = {
     "h.promises": ("Promises and verdicts", "약속과 판정"),
-    "h.balance": ("The balance", "대사 균형"),
+    "h.balance": ("The balance", "건수 대사(수지)"),
     "h.batches": ("Batches over time", "시간에 따른 배치"),
-    "h.latency": ("Latency against its limit", "시한에 견준 지연"),
+    "h.latency": ("Latency against its limit", "시한 대비 처리 지연"),
     "h.breaks": ("Breaks", "예외"),
     "h.expectations": ("Expectations", "기대 조건"),
     "h.unchecked": ("What was not checked, and why", "확인하지 않은 것과 그 이유"),
@@ -157,7 +142,7 @@ _SECTIONS: Final = {
     "c.meaning": ("Meaning", "뜻"),
     "c.batch": ("Batch start", "배치 시작"),
     "c.source": ("Source", "원천"),
-    "c.destination": ("Destination", "대상"),
+    "c.destination": ("Destination", "목적지"),
     "c.breaks": ("Breaks", "예외"),
     "c.differs": ("Differs in", "다른 열"),
     "c.reason": ("Reason", "이유"),
@@ -178,7 +163,8 @@ _SECTIONS: Final = {
 _BODY: Final = {
     "found.item": ("{n} {kind}", "{kind} {n}건"),
     "found.nothing": ("no exception", "예외 없음"),
-    "found.notpromised": ("not promised by this contract", "이 계약은 약속하지 않음"),
+    "found.ontime": ("{share} on time", "제때 도착 {share}"),
+    "found.nocount": ("of no item; see the batches", "특정된 항목 없음. 배치 참조"),
     "balance.unknown": (
         "One side is control totals recorded earlier: a difference is located to its batch, not to its items.",
         "한쪽은 앞서 기록된 통제 합계이다. 차이는 배치까지만 특정되고 항목까지는 특정되지 않는다.",
@@ -199,8 +185,10 @@ _BODY: Final = {
     ),
     "ladder": ("How equal the compared items are", "비교한 항목이 얼마나 같은가"),
     "batches.summary": (
-        "Of {due} due batches: {passed} passed, {failed} failed, {unverified} not verified, {open} open.",
-        "판정 대상 배치 {due}개 중 통과 {passed}, 실패 {failed}, 미검증 {unverified}, 진행 중 {open}.",
+        "Judged closed batches: {closed}. Of these {passed} passed, {failed} failed, {unverified} not verified, "
+        "{pending} pending. Still open: {open}.",
+        "판정한 마감 배치 {closed}개 중 통과 {passed}, 실패 {failed}, 미검증 {unverified}, 판정 보류 {pending}. "
+        "미마감 {open}.",
     ),
     "batches.unchanged": (
         "{n} more were read again and found as earlier runs left them: they are in the totals, and not listed here.",
@@ -208,8 +196,14 @@ _BODY: Final = {
     ),
     "batches.skipped": ("{n} {n:was|were} left out.", "{n}개는 제외되었다."),
     "batches.plot": (
-        "Records of the source by batch. Solid: passed; crossed: failed; dotted: not verified; hollow: open.",
-        "배치별 원천 건수. 채움: 통과, 빗금 교차: 실패, 점: 미검증, 빈 막대: 진행 중.",
+        "Records of the source by batch, in their order. Solid: passed; crossed: failed; dotted: not verified; "
+        "striped: pending; hollow: open; dashed: left out. Where nothing was read there is no place.",
+        "배치 순서에 따른 원천 건수. 채움: 통과, 교차 빗금: 실패, 점: 미검증, 빗금: 판정 보류, 빈 막대: 미마감, "
+        "파선: 제외. 읽은 것이 없는 구간은 그리지 않는다.",
+    ),
+    "batches.notdrawn": (
+        "{n} {n:batch|batches} of items without an event time {n:is|are} not in the picture.",
+        "사건 시각이 없는 항목의 배치 {n}개는 그림에 없다.",
     ),
     "batches.binned": (
         "Each bar stands for up to {n} batches, and has the worst verdict among them.",
@@ -219,8 +213,14 @@ _BODY: Final = {
     "batches.untimed": ("no event time", "사건 시각 없음"),
     "batches.all": ("all", "전체"),
     "more.rows": (
-        "The first {shown} of {total} are shown; all of them are in the JSON of this run.",
-        "전체 {total}건 중 처음 {shown}건을 보인다. 전부는 이 실행의 JSON에 있다.",
+        "The first {shown} of {total} are shown; all of them are in the JSON of this run: of breaks beyond 10,000, in "
+        "the file that it names.",
+        "전체 {total}건 중 처음 {shown}건을 보인다. 전부는 이 실행의 JSON에, 1만 건을 넘는 예외는 거기에 적힌 "
+        "파일에 있다.",
+    ),
+    "more.rows.ledger": (
+        "The first {shown} of {total} are shown; all of them are on record in the ledger.",
+        "전체 {total}건 중 처음 {shown}건을 보인다. 전부는 원장에 기록되어 있다.",
     ),
     "more.rows.pack": (
         "The first {shown} of {total} are shown; all of them are in the files of this pack.",
@@ -231,26 +231,45 @@ _BODY: Final = {
         "Promised: at least {ratio} within {within}",
         "약속: {ratio} 이상이 {within} 이내",
     ),
-    "latency.never": ("and none after more than {never}", "어느 것도 {never} 초과 없음"),
+    "latency.never": ("and none after more than {never}", "최대 {never}(초과 불허)"),
     "latency.basis": ("Basis: {basis}", "근거: {basis}"),
     "latency.measured": (
-        "Measured in closed batches: {on_time} of {due} items that were due were on time ({share}); "
-        "the longest took {longest}.",
-        "닫힌 배치에서 측정: 도착해야 할 {due}건 중 {on_time}건이 제때 도착({share}), 가장 오래 걸린 것은 {longest}.",
+        "Measured in closed batches: {on_time} of {due} items that were due were on time ({share}).",
+        "마감된 배치에서 측정: 도착해야 할 {due}건 중 {on_time}건이 제때 도착({share}).",
     ),
-    "latency.longest": ("The longest took {longest}.", "가장 오래 걸린 것은 {longest}."),
+    "latency.longest": (
+        "The longest in a closed batch took {longest}.",
+        "마감된 배치에서 가장 오래 걸린 것은 {longest}.",
+    ),
     "latency.plot": (
-        "Latency by batch, logarithmic. Line: median; dots: 95th percentile; crosses: longest; dashed and dotted "
-        "rules: the limits.",
-        "배치별 지연(로그 눈금). 선: 중앙값, 점: 95백분위, 십자: 최대, 파선과 점선: 시한.",
+        "Latency by batch, open ones too, logarithmic. Line: median; dots: 95th percentile; crosses: longest; dashed "
+        "and dotted rules: the limits.",
+        "배치별 지연(미마감 포함, 로그 눈금). 선: 중앙값, 점: 제95백분위수, 십자: 최대, 파선과 점선: 시한.",
     ),
     "latency.plot.binned": (
-        "Latency by batch, logarithmic. Each place stands for up to {n} batches: the bar spans their medians, the dot "
-        "is the highest of their 95th percentiles, the cross the longest; dashed and dotted rules: the limits.",
-        "배치별 지연(로그 눈금). 한 자리는 배치 최대 {n}개를 나타낸다. 막대: 중앙값의 범위, 점: 95백분위 중 최고, "
-        "십자: 최대, 파선과 점선: 시한.",
+        "Latency by batch, open ones too, logarithmic. Each place stands for up to {n} batches: the bar spans their "
+        "medians, the dot is the highest of their 95th percentiles, the cross the longest; dashed and dotted rules: "
+        "the limits.",
+        "배치별 지연(미마감 포함, 로그 눈금). 한 자리는 배치 최대 {n}개를 나타낸다. 막대: 중앙값의 범위, 점: "
+        "제95백분위수 중 최고, 십자: 최대, 파선과 점선: 시한.",
     ),
     "breaks.none": ("No break was found in what was read.", "읽은 범위에서 예외가 발견되지 않았다."),
+    "breaks.unnamed": (
+        "No break can be shown: one side is control totals recorded earlier, which name no item.",
+        "보일 수 있는 예외가 없다. 한쪽은 앞서 기록된 통제 합계여서 항목을 특정할 수 없다.",
+    ),
+    "breaks.stand": (
+        "This run put no break on record anew; {n} {n:stands|stand} from earlier runs.",
+        "이 실행이 새로 기록한 예외는 없으며, 앞선 실행의 예외 {n}건이 그대로 있다.",
+    ),
+    "breaks.stand.too": (
+        "Besides, {n} {n:stands|stand} from earlier runs.",
+        "그 밖에 앞선 실행의 예외 {n}건이 그대로 있다.",
+    ),
+    "breaks.whole": (
+        "No single item is a break: what failed are batches as a whole.",
+        "예외인 개별 항목은 없다. 실패한 것은 배치 전체에 대한 조건이다.",
+    ),
     "breaks.first": (
         "The first {n} of each kind; {total} in all.",
         "종류마다 처음 {n}건씩; 모두 {total}건.",
@@ -262,8 +281,21 @@ _BODY: Final = {
     "expectations.hold": ("{held} of {all} expectations hold.", "기대 조건 {all}개 중 {held}개가 충족됨."),
     "unchecked.skipped": ("Left out on purpose: {promise}.", "일부러 제외함: {promise}."),
     "unchecked.unverified": (
-        "{promise} could not be verified, or not everywhere; the notes say why.",
-        "{promise}은(는) 전부 또는 일부를 확인할 수 없었다. 이유는 비고에 있다.",
+        "{promise} could not be verified, or not everywhere.",
+        "{promise}은 전부 또는 일부를 확인할 수 없었다.",
+    ),
+    "unchecked.notes": ("What is known of why stands in the notes.", "알려진 이유는 비고에 있다."),
+    "unchecked.nothing.completeness": (
+        "In {n} {n:window|windows} something was due, and nothing was read.",
+        "도착할 것이 있어야 하는 구간 {n}개에서 아무것도 읽히지 않았다.",
+    ),
+    "unchecked.nothing.accuracy": (
+        "In {n} {n:batch|batches} no pair was left whose content could be compared.",
+        "배치 {n}개에는 내용을 비교할 수 있는 쌍이 없었다.",
+    ),
+    "unchecked.pending": (
+        "{n} closed {n:batch is|batches are} not settled yet: items may still arrive.",
+        "마감된 배치 {n}개는 판정 보류: 항목이 더 도착할 수 있다.",
     ),
     "unchecked.notpromised": (
         "Not promised by this contract, and therefore not checked: {promises}.",
@@ -277,7 +309,7 @@ _BODY: Final = {
         "No content was compared, only identities and times.",
         "내용은 비교하지 않았고 식별자와 시각만 비교했다.",
     ),
-    "unchecked.open": ("{n} {n:batch is|batches are} still open.", "배치 {n}개는 아직 진행 중이다."),
+    "unchecked.open": ("{n} {n:batch is|batches are} still open.", "배치 {n}개는 아직 마감되지 않았다."),
     "unchecked.warnings": (
         "{n} {n:expectation that only warns was|expectations that only warn were} not met; no verdict changes by that.",
         "경고만 하는 기대 조건 {n}개가 충족되지 않았다. 판정에는 영향이 없다.",
@@ -289,12 +321,12 @@ _BODY: Final = {
         "실행은 오류가 된다. 이는 비교를 시험하며 추출은 시험하지 않는다.",
     ),
     "strength.accident": (
-        "Equal totals cannot arise by accident ({bound}), but could be forged by someone who can choose the records.",
-        "합계가 우연히 같아질 수는 없으나({bound}), 기록을 고를 수 있는 사람은 위조할 수 있다.",
+        "Equal totals cannot arise by accident, but could be forged by someone who can choose the records.",
+        "합계가 우연히 같아질 수는 없으나, 기록을 고를 수 있는 사람은 위조할 수 있다.",
     ),
     "strength.adversary": (
-        "The batches are sealed by Merkle roots, which also someone who can choose the records cannot forge ({bound}).",
-        "배치는 머클 루트로 봉인되어, 기록을 고를 수 있는 사람도 위조할 수 없다({bound}).",
+        "The batches are sealed by Merkle roots, which also someone who can choose the records cannot forge.",
+        "배치는 머클 루트로 봉인되어, 기록을 고를 수 있는 사람도 위조할 수 없다.",
     ),
 }
 
@@ -313,13 +345,14 @@ _BASIS: Final = {
     "b.spec": ("SHA-256 of everything in force", "적용된 모든 것의 SHA-256"),
     "b.identity": ("An item is named by", "항목의 식별자"),
     "b.window": ("Windows and grace", "구간과 유예"),
-    "b.window.of": ("{window}, closed {grace} after their end", "{window}, 끝나고 {grace} 뒤에 닫힘"),
+    "b.window.of": ("{window}, closed {grace} after their end", "{window}, 끝나고 {grace} 뒤에 마감"),
     "b.window.zone": (
         "{window} from midnight in {zone}, closed {grace} after their end",
-        "{zone}의 자정부터 {window}, 끝나고 {grace} 뒤에 닫힘",
+        "{zone}의 자정부터 {window}, 끝나고 {grace} 뒤에 마감",
     ),
     "b.asked": ("Asked for", "요청 구간"),
     "b.software": ("Software", "소프트웨어"),
+    "b.ran": ("When it ran", "실행 시각"),
     "b.operator": ("Operator", "실행자"),
     "b.host": ("Machine", "컴퓨터"),
     "b.recorded": ("On record as", "기록된 실행 이름"),
@@ -373,11 +406,11 @@ _PACK: Final = {
     "pack.title": ("Evidence of reconciliation", "대사 증거 보고서"),
     "pack.headline": (
         "{runs} {runs:run|runs} of {pipelines} {pipelines:pipeline|pipelines}: {passed} passed, {failed} failed, "
-        "{unverified} unverified, "
-        "{others} without a result",
+        "{unverified} unverified, {pending} pending, {others} without a result",
         "파이프라인 {pipelines}개, 실행 {runs}회: 통과 {passed}, 실패 {failed}, 미검증 {unverified}, "
-        "결과 없음 {others}",
+        "판정 보류 {pending}, 결과 없음 {others}",
     ),
+    "pack.began": ("Runs began", "실행 시작"),
     "pack.runs.shown": (
         "{shown} of {total} runs are told in full below: those that did not pass first.",
         "실행 {total}회 중 {shown}회를 아래에 자세히 싣는다. 통과하지 못한 것부터.",
@@ -387,19 +420,22 @@ _PACK: Final = {
         "실행 {total}회 중 처음 {shown}회를 나열한다. 통과하지 못한 것부터. 전부는 README에 있다.",
     ),
     "pack.test": (
-        "Runs of the environment “test” are on record and do not count.",
-        "환경이 “test”인 실행은 기록되지만 세지 않는다.",
+        "Runs of the test environment are on record and do not count.",
+        "시험 환경의 실행은 기록되지만 세지 않는다.",
     ),
-    "pack.deviations": ("Deviations", "일탈"),
+    "pack.deviations": ("Deviations", "이탈"),
     "pack.none": ("none", "없음"),
     "h.samples": ("Samples", "표본"),
     "pack.never.ended": ("never ended", "끝나지 않음"),
     "pack.failed": ("ended in an error", "오류로 끝남"),
     "pack.changes.none": (
-        "No change of contract, specification or software between the runs of this pack.",
-        "이 증거 묶음의 실행들 사이에 계약, 사양, 소프트웨어의 변경이 없다.",
+        "No change of contract, specification or software between the runs of production in this pack.",
+        "이 증거 묶음의 운영 환경 실행들 사이에 계약, 사양, 소프트웨어의 변경이 없다.",
     ),
-    "pack.cases.none": ("No break is on record in these runs.", "이 실행들에 기록된 예외가 없다."),
+    "pack.cases.none": (
+        "No break is on record in runs of production.",
+        "운영 환경의 실행에 기록된 예외가 없다.",
+    ),
     "pack.cases.summary": (
         "{total} {total:break|breaks}: {undecided} without a decision.",
         "예외 {total}건: 결정되지 않은 것 {undecided}건.",
@@ -414,6 +450,19 @@ _PACK: Final = {
     "what.approval": ("approval", "승인"),
     "what.ruling": ("ruling", "결정 규칙"),
     "what.key": ("key", "키"),
+    "environment.production": ("production", "운영"),
+    "environment.test": ("test", "시험"),
+    "case.open": ("open", "미결정"),
+    "case.proposed": ("proposed", "제안됨"),
+    "case.disposed": ("disposed", "처리됨"),
+    "case.awaiting-run": ("awaiting a run", "재실행 확인 대기"),
+    "case.reopened": ("reopened", "다시 열림"),
+    "case.open-again": ("open again", "재발"),
+    "case.closed": ("closed", "해소됨"),
+    "disposition.corrected": ("corrected", "정정됨"),
+    "disposition.timing": ("timing", "시차"),
+    "disposition.accepted": ("accepted", "수용됨"),
+    "disposition.false-positive": ("false positive", "오탐"),
     "pack.open": ("Run {run}", "실행 {run}"),
 }
 
@@ -422,6 +471,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     **_VERDICTS,
     **_PROMISES,
     **_TOP,
+    **HEADLINES,
     **_SECTIONS,
     **_BODY,
     **_BASIS,

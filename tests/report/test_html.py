@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 from string import Formatter
@@ -20,13 +21,15 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import integrity
+from integrity import summary
+from integrity.contracts import Assertion
 from integrity.errors import IntegrityError, UsageError
-from integrity.report import plots, words
-from integrity.report.facts import KINDS, OF_A_KIND, facts_of
+from integrity.report import words
+from integrity.report.facts import OF_A_KIND, facts_of
 from integrity.report.html import page
-from integrity.report.reader import Reader
 from integrity.report.terminal import show as show_result
 from integrity.spool import Log
+from integrity.summary import KINDS, summary_of
 from tests import browser
 from tests import conftest as tests
 from tests.report.found import HOSTILE, found, nothing_judged, reconciled
@@ -47,8 +50,12 @@ class Read(HTMLParser):
         self.elements: Counter[str] = Counter()
         self.attributes: set[str] = set()
         self.facts: dict[str, str] = {}
+        self.badges: list[tuple[str, str]] = []
+        self.anchors: set[str] = set()
+        self.links: list[str] = []
         self.shown = ""
         self._open: list[tuple[str, str | None]] = []
+        self._badge = False
         self.feed(text)
         self.close()
         assert self._open == [], "every element is closed"
@@ -57,6 +64,15 @@ class Read(HTMLParser):
         self.elements[tag] += 1
         self.attributes |= {name for name, _ in attrs}
         told = dict(attrs)
+        if tag == "a":
+            self.links.append(str(told["href"]))
+        if "id" in told:
+            assert told["id"] not in self.anchors, "an anchor is one place"
+            self.anchors.add(str(told["id"]))
+        of = (told.get("class") or "").split()
+        if of[:1] == ["verdict"]:
+            self.badges.append((of[1], ""))
+        self._badge = of[:1] == ["verdict"]
         fact = told.get("data-fact")
         if fact is not None and "data-value" in told:
             self.facts[fact] = str(told["data-value"])
@@ -68,9 +84,12 @@ class Read(HTMLParser):
         assert self._open, tag
         was, _ = self._open.pop()
         assert was == tag
+        self._badge = False
 
     def handle_data(self, data: str) -> None:
         self.shown += data
+        if self._badge:
+            self.badges[-1] = (self.badges[-1][0], self.badges[-1][1] + data)
         for _, fact in self._open:
             if fact is not None:
                 self.facts[fact] = self.facts.get(fact, "") + data
@@ -87,13 +106,106 @@ def counted(result: integrity.Result) -> Iterator[tuple[str, int]]:
     closed = [row for row, is_open in zip(batches, still_open, strict=True) if not is_open]
     for kind, count in breaks.items():
         yield f"broken.{kind}", count
-    for verdict in ("pass", "fail", "unverified"):
+    for verdict in ("pass", "fail", "unverified", "pending"):
         yield f"batches.{verdict}", sum(row["verdict"] == verdict for row in closed)
     yield "batches.open", sum(still_open)
-    yield "batches.due", sum(still_open) + sum(isinstance(row["verdict"], str) for row in closed)
+    yield "batches.closed", sum(isinstance(row["verdict"], str) and row["verdict"] != "skipped" for row in closed)
     for side in ("source", "destination"):
         yield f"{side}.total", sum(int(row[f"{side}_records"]) for row in batches)
         yield f"basis.{side}", sum(int(row[f"{side}_records"]) for row in batches)
+
+
+def broken(row: dict[str, Any]) -> int:
+    return sum(int(row[kind]) for kind in KINDS)
+
+
+def said_of(result: integrity.Result) -> str:
+    """The headline, written once more by loops: what ``result.headline()`` and every report have to say."""
+    still_open = result.batch_frame["__open"].to_list()
+    rows = list(zip(result.batches.to_dict("records"), still_open, strict=True))
+    closed = [
+        row for row, is_open in rows if not is_open and row["verdict"] in ("pass", "fail", "unverified", "pending")
+    ]
+    ended = Counter(row["verdict"] for row in closed)
+    batches_ = f"{len(closed)} closed {'batch' if len(closed) == 1 else 'batches'}"
+    bad = [broken(row) for row in closed if row["verdict"] == "fail"]
+    said = []
+    if result.verdict == "fail":
+        found = f"{sum(bad)} {'break' if sum(bad) == 1 else 'breaks'}"
+        if sum(bad) and all(bad):
+            said.append(f"{found} in {len(bad)} of {batches_}")
+        else:
+            said.append((f"{found}; " if sum(bad) else "") + f"{len(bad)} of {batches_} failed")
+    elif result.verdict == "pass" and not len(result.breaks):
+        said.append(f"no exception found in {batches_}")
+    else:
+        said.append(f"{ended['pass']} of {batches_} passed" if closed else "no closed batch was judged")
+    for count, words_ in (
+        (ended["unverified"], "could not be verified"),
+        (ended["pending"], "not settled yet"),
+        (sum(still_open), "still open"),
+    ):
+        said[0] += f", {count} {words_}" if count else ""
+    excused: Counter[str] = Counter()
+    for row, is_open in rows:
+        for kind in KINDS:
+            if row[kind] and (is_open or row["verdict"] != "fail"):
+                excused[why_not(result, kind, is_open)] += int(row[kind])
+    for why, words_ in EXCUSES.items():
+        if n := excused[why]:
+            one = n == 1
+            said.append(f"{n} {words_.format(breaks='break' if one else 'breaks', do='does' if one else 'do')}")
+    judged = sum(verdict in ("pass", "fail") for verdict in result.assertions.values())
+    promises = len(result.assertions)
+    return "; ".join([*said, f"{judged} of {promises} {'promise' if promises == 1 else 'promises'} judged"])
+
+
+OF = {"lost": "completeness", "duplicate": "completeness", "corrupt": "accuracy", "extra": "validity"}
+OF |= {"invalid": "validity", "late": "timeliness", "skewed": "timeliness", "unauthorized": "authorization"}
+EXCUSES = {
+    **{f"skipped {each}": f"{{breaks}} {{do}} not count, {each} was left out" for each in dict.fromkeys(OF.values())},
+    **{f"none {each}": f"{{breaks}} {{do}} not count, {each} is not promised" for each in dict.fromkeys(OF.values())},
+    "tolerated": "late within the promised ratio",
+    "early": "{breaks} in open batches, which a later run judges",
+    "elsewhere": "{breaks} in batches that did not fail",
+}
+
+
+def why_not(result: integrity.Result, kind: str, is_open: bool) -> str:
+    verdict = {each.value: verdict.value for each, verdict in result.assertions.items()}.get(OF[kind], "none")
+    if verdict in ("skipped", "none"):
+        return f"{verdict} {OF[kind]}"
+    if is_open:
+        return "early"
+    return "tolerated" if kind == "late" and verdict in ("pass", "pending") else "elsewhere"
+
+
+def basis(result: integrity.Result, side: str) -> Iterator[tuple[str, str]]:
+    """Digest and amounts of a side, from what a person sees of its batches."""
+    rows = result.batches.to_dict("records")
+    for place, name in enumerate(result.contract.amounts):
+        total = sum((Decimal(row[f"{side}_{name}"]) for row in rows), Decimal(0))
+        yield f"basis.{side}.amount.{place}", f"{total:,}".replace("-", "−")
+    words_ = [[int(row[f"{side}_hash"][7:][at : at + 16], 16) for row in rows] for at in (0, 16)]
+    yield f"basis.{side}.digest", "sum128:" + "".join(f"{sum(each) % 2**64:016x}" for each in words_)
+
+
+def timeliness(result: integrity.Result) -> Iterator[tuple[str, int]]:
+    """How many items of closed batches had to arrive in time, and how many did."""
+    closed = [
+        row
+        for row, is_open in zip(result.batches.to_dict("records"), result.batch_frame["__open"], strict=True)
+        if not is_open and row["timeliness_ratio"] == row["timeliness_ratio"] and row["timeliness_ratio"] is not None
+    ]
+    due = [int(row["source_records"] - row["accounted"] - row["pending"]) for row in closed]
+    if sum(due):
+        yield "timeliness.due", sum(due)
+        yield "timeliness.on_time", sum(round(row["timeliness_ratio"] * n) for row, n in zip(closed, due, strict=True))
+
+
+def badges_agree(read: Read, language: str) -> bool:
+    place = words.LANGUAGES.index(language)
+    return all(words.WORDS[f"verdict.{look}"][place] == said for look, said in read.badges)
 
 
 @law(60)
@@ -102,19 +214,36 @@ def test_what_the_page_states_is_what_the_frames_say(case: Case, language: str) 
     with without_self_test():
         result = case.reconcile()
     read = Read(page(facts_of(result), language=language, made=MADE))
-    for fact, count in counted(result):
+    for fact, count in (*counted(result), *timeliness(result)):
         assert read.number(fact) == count, fact
     assert read.facts["verdict"] == result.verdict.value
+    assert read.badges[0][0] == result.verdict.value
+    assert badges_agree(read, language)
+    assert result.headline() == f"law: {result.verdict.value}: {said_of(result)}"
+    if language == "en":
+        assert read.facts["headline"] == said_of(result)
     for assertion, verdict in result.assertions.items():
         assert read.facts[f"assertion.{assertion.value}"] == verdict.value
     stated = {name for name in read.facts if name.startswith("broken.")}
     assert stated == {f"broken.{kind}" for kind in set(result.breaks["kind"])}
+    assert ("unverified.accuracy" in read.facts) == (result.assertions.get(Assertion.ACCURACY) == "unverified")
     for side in ("source", "destination"):
+        # Whatever lies outside the period is counted by itself, so that this can fail.
         parts = [name for name in read.facts if name.startswith(f"{side}.") and name != f"{side}.total"]
-        assert not parts or sum(map(read.number, parts)) == read.number(f"{side}.total")
+        assert sum(map(read.number, parts)) == read.number(f"{side}.total")
+        for fact, text in basis(result, side):
+            assert read.facts[fact] == text, fact
     for name in read.facts:
         if name.startswith("found."):
             assert read.number(name) == result.totals[name.removeprefix("found.")]
+
+
+def test_a_statement_adds_up_of_its_own_accord() -> None:
+    """Its parts are counted one by one: were one counted wrongly, its sum would not be its total."""
+    batches_ = found().batch_frame.rename({"__open": "open"})
+    totals = dict(found().totals) | {"matched": 1_000}
+    told = summary_of("fail", {}, totals, batches_).statements
+    assert all(sum(each.parts.values()) != each.total for each in told)
 
 
 def test_a_copy_of_an_item_that_lies_outside_the_period_is_stated() -> None:
@@ -201,7 +330,10 @@ def test_no_value_becomes_markup_in_a_notebook(result: integrity.Result, text: s
 
 def test_the_report_is_one_page_that_asks_nobody(result: integrity.Result) -> None:
     text = result.to_html()
-    assert not re.findall(r"(?:src|href|action)=[\"'](?!data:)", text)
+    assert not re.findall(r"(?:src|action)=[\"'](?!data:)", text)
+    read = Read(text)
+    assert {each.removeprefix("#") for each in read.links} <= read.anchors, "a link leads to a place on this page"
+    assert len(read.links) == read.elements["section"]
     assert "url(" not in text
     assert "<script" not in text
     assert "default-src 'none'" in text
@@ -230,7 +362,7 @@ def test_what_was_not_checked_is_said(result: integrity.Result) -> None:
     assert "Not promised by this contract, and therefore not checked: authorization." in text
     assert "materiality is not judged here" in text
     unverified = Read(nothing_judged().to_html()).shown
-    assert "not verified: 0 of 0 due batches" in unverified
+    assert "no closed batch was judged; 0 of 2 promises judged" in unverified
 
 
 def test_totals_recorded_elsewhere_have_a_balance_that_nobody_knows() -> None:
@@ -241,7 +373,10 @@ def test_totals_recorded_elsewhere_have_a_balance_that_nobody_knows() -> None:
     read = Read(reconciled(items, there).to_html())
     assert "a difference is located to its batch" in read.shown
     assert "source.matched" not in read.facts
-    assert "do not hold" in read.facts["headline"]
+    # Its totals count what is late, and name nothing.
+    assert read.facts["headline"].startswith("1 break; 2 of 4 closed batches failed, 1 still open; ")
+    assert "one side is control totals recorded earlier, which name no item" in read.shown
+    assert "No break was found" not in read.shown
 
 
 @pytest.mark.parametrize("language", words.LANGUAGES)
@@ -271,55 +406,12 @@ def test_every_phrase_is_used_and_every_one_that_is_used_is_there() -> None:
     assert used - {key for key in used if key.endswith(".")} <= words.WORDS.keys()
     parts = set(re.findall(r"['\"]([a-z]+\.)['\"] ?~|f['\"]([a-z]+\.)\{", text))
     starts = tuple(part for pair in parts for part in pair if part)
+    source = Path(str(summary.__file__)).read_text(encoding="utf-8")
     for key in words.WORDS:
+        if key in summary.HEADLINES:
+            assert f'"{key}", {{' in source or f'"{key.removeprefix("headline.")}"' in source, f"{key} is never said"
+            continue
         assert key.startswith(starts) or f'"{key}"' in text or f"'{key}'" in text, f"{key} is never said"
-
-
-def test_a_share_that_is_not_whole_is_never_shown_as_whole() -> None:
-    reader = Reader.of("en")
-    assert reader.share(1) == "100%"
-    assert reader.share(1 - 1e-9) == "> 99.999%"
-    assert reader.share(0.999) == "99.9%"
-
-
-# --- pictures
-
-
-def batches(count: int, verdicts: list[str | None]) -> pl.DataFrame:
-    start = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
-    rows = [
-        {
-            "batch_start": start + dt.timedelta(minutes=10 * n),
-            "source_records": n % 7,
-            "verdict": verdicts[n % len(verdicts)],
-            "open": False,
-            "latency_p50": 1_000_000,
-            "latency_p95": 2_000_000,
-            "latency_max": 3_000_000 * (1 + n % 3),
-        }
-        for n in range(count)
-    ]
-    return pl.DataFrame(rows).with_columns(pl.col("batch_start").cast(pl.Datetime("us", "UTC")))
-
-
-def test_one_failure_is_seen_among_thousands() -> None:
-    """Where batches share a bar, it has the worst verdict of them; and no percentile is taken of percentiles."""
-    good = plots.timeline(batches(5_000, ["pass"]), Reader.of())
-    one = batches(5_000, ["pass"]).with_columns(
-        pl.when(pl.int_range(pl.len()) == 2_500).then(pl.lit("fail")).otherwise("verdict").alias("verdict")
-    )
-    bad = plots.timeline(one, Reader.of())
-    assert good is not None
-    assert bad is not None
-    assert "url(#" not in good.replace('clip-path="url(#', "")
-    assert "url(#" in bad.replace('clip-path="url(#', "")  # the hatch of a failure
-    assert plots.per_place(one) == 53
-
-
-def test_pictures_need_no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "none"))
-    assert plots.latency(batches(3, ["pass"]), (5_000_000, None), Reader.of("ko")) is not None
-    assert plots.timeline(batches(1, ["fail"]), Reader.of()) is not None
 
 
 # --- the shell
