@@ -165,7 +165,7 @@ class View:
             "accuracy": pl.col("matched") + pl.col("corrupt") + pl.col("unverified") == 0,
         }
         count = batches.filter(empty[promise]).height if promise in empty else 0
-        return self.reader.say(f"unchecked.nothing.{promise}", n=self.reader.number(count)) if count else ""
+        return self.reader.say(f"unknown.{promise}", n=self.reader.number(count)) if count else ""
 
     def word_of(self, kind: str) -> str:
         """What a kind of break is called, or what is no break and keeps a batch from passing."""

@@ -285,11 +285,11 @@ _BODY: Final = {
         "{promise}은 전부 또는 일부를 확인할 수 없었다.",
     ),
     "unchecked.notes": ("What is known of why stands in the notes.", "알려진 이유는 비고에 있다."),
-    "unchecked.nothing.completeness": (
+    "unknown.completeness": (
         "In {n} {n:window|windows} something was due, and nothing was read.",
         "도착할 것이 있어야 하는 구간 {n}개에서 아무것도 읽히지 않았다.",
     ),
-    "unchecked.nothing.accuracy": (
+    "unknown.accuracy": (
         "In {n} {n:batch|batches} no pair was left whose content could be compared.",
         "배치 {n}개에는 내용을 비교할 수 있는 쌍이 없었다.",
     ),

@@ -12,11 +12,14 @@ import pytest
 import integrity
 from integrity.errors import UsageError
 from integrity.ledger import Ledger
-from integrity.ledger.casework import dispose
+from integrity.ledger.book import ENVIRONMENTS
+from integrity.ledger.casework import Disposition, dispose
 from integrity.ledger.listing import breaks
 from integrity.ledger.recorded import recorded
+from integrity.ledger.trails import Case
 from integrity.packs import cases, compare_again, export, report, verify_pack
 from integrity.packs.files import PackError
+from integrity.report.words import WORDS
 from tests import browser
 from tests.ledger import books
 from tests.packs.forging import copied
@@ -80,9 +83,14 @@ def test_a_run_on_record_is_told_as_its_result_was(tmp_path: Path) -> None:
     result = integrity.reconcile(books.promise(), items, books.damaged(items), ledger=url)
     run = recorded(url)
     then, now = Read(result.to_html()), Read(run.to_html())
-    assert {k: v for k, v in then.facts.items() if not k.startswith("timeliness")} == {
-        k: v for k, v in now.facts.items() if not k.startswith("timeliness")
+    assert run.facts.summary == result.summary
+    assert run.facts.who.operator == result.operator
+    # A ledger keeps no share of a batch that was on time, no amounts, and keyed hash totals, of which there is no sum.
+    unkept = ("timeliness.due", "timeliness.on_time", "basis.source.", "basis.destination.")
+    assert {k: v for k, v in then.facts.items() if not k.startswith(unkept)} == {
+        k: v for k, v in now.facts.items() if not k.startswith(unkept)
     }
+    assert now.facts["timeliness.longest"] == "61000000"
     assert Counter(run.breaks["kind"]) == Counter(result.breaks["kind"])
     assert list(run.batches["source_records"]) == list(result.batches["source_records"])
     assert run.balance()["source"]["population"] == result.totals["source_records"]
@@ -127,3 +135,69 @@ def test_a_browser_has_nothing_to_complain_of(pack: Path) -> None:
 def test_what_was_decided_is_in_the_pack(pack: Path) -> None:
     told = cases(pack).filter(pl.col("disposition").is_not_null())
     assert told.select("disposition", "by", "case").rows() == [("timing", "lee", "disposed")]
+
+
+@pytest.fixture(scope="module")
+def motley(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack of runs that ended in every way: four that failed, three that passed, two unverified, one each of others."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('motley')}/ledger.db"
+    clock = {"event": "sent_at", "processed": "kept_at", "changed": "changed"}
+    promise, items = books.promise(timeliness=None), books.sent(20)
+    settling = books.promise(name="settling", timeliness=None, clock=clock)
+    changed = items.with_columns(pl.lit(books.START).alias("changed"))
+    recent = changed.with_columns(
+        pl.when(pl.col("id") == "note-3").then(books.START + 60 * books.MINUTE).otherwise("changed").alias("changed")
+    )
+    as_of = books.START + 60 * books.MINUTE
+
+    def run(source: pl.DataFrame, there: Any, contract: integrity.Contract = promise, **more: Any) -> integrity.Result:
+        return integrity.reconcile(contract, source, there, as_of=as_of, ledger=more.pop("ledger", url), **more)
+
+    for _ in range(4):
+        run(items, books.kept(items)[1:])
+    for _ in range(3):
+        run(items, books.kept(items))
+    for _ in range(2):
+        run(items[:0], books.kept(items)[:0])
+    pending = run(
+        recent, books.kept(items).filter(pl.col("id") != "note-3"), settling.model_copy(update={"grace": 60_000_000})
+    )
+    assert pending.verdict == "pending"
+    with pytest.raises(integrity.IntegrityError):
+        run(items, books.kept(items).drop("body"))
+    run(items, books.kept(items)[1:], ledger=Ledger.open(url, environment="test"))
+    return export(Ledger.open(url), tmp_path_factory.mktemp("packs") / "motley")
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_the_runs_of_a_pack_are_counted_by_how_they_ended(motley: Path, language: str) -> None:
+    read = Read(report(motley, lang=language))
+    if language == "en":
+        assert read.facts["headline"] == (
+            "11 runs of 2 pipelines: 3 passed, 4 failed, 2 unverified, 1 pending, 1 without a result"
+        )
+        assert "Runs began" in read.shown
+    else:
+        assert read.facts["headline"] == (
+            "파이프라인 2개, 실행 11회: 통과 3, 실패 4, 미검증 2, 판정 보류 1, 결과 없음 1"
+        )
+        text = read.shown.partition("break-inside: avoid")[2]  # behind the rules of style
+        assert not [word for word in ("production", "pending", "진행 중", "일탈") if word in text]
+    assert {each.removeprefix("#") for each in read.links} <= read.anchors
+    place = ("en", "ko").index(language)
+    assert all(said in (WORDS[f"verdict.{look}"][place], WORDS["pack.failed"][place]) for look, said in read.badges)
+
+
+def test_a_pack_of_test_runs_denies_no_break(tmp_path: Path) -> None:
+    url, items = f"sqlite:///{tmp_path}/ledger.db", books.sent(20)
+    book = Ledger.open(url, environment="test")
+    integrity.reconcile(books.promise(), items, books.damaged(items), ledger=book)
+    shown = Read(report(export(book, tmp_path / "pack"))).shown
+    assert "No break is on record in runs of production." in shown
+    assert "between the runs of production in this pack" in shown
+
+
+def test_every_word_of_a_closed_list_is_translated() -> None:
+    lists = {"case": Case, "disposition": Disposition, "environment": ENVIRONMENTS}
+    for name, members in lists.items():
+        assert {key for key in WORDS if key.startswith(f"{name}.")} == {f"{name}.{member}" for member in members}
