@@ -56,6 +56,10 @@ HEADLINES: Final[Mapping[str, tuple[str, str]]] = {
         "{breaks} {breaks:break|breaks} in {failed} of {closed} closed {closed:batch|batches}",
         "마감된 배치 {closed}개 중 {failed}개에서 예외 {breaks}건",
     ),
+    "headline.most": (
+        "{breaks} {breaks:break|breaks}, {blamed} of them in {failed} of {closed} closed {closed:batch|batches}",
+        "예외 {breaks}건, 그중 {blamed}건은 마감된 배치 {closed}개 중 {failed}개",
+    ),
     "headline.breaks": ("{breaks} {breaks:break|breaks}", "예외 {breaks}건"),
     "headline.failed": (
         "{failed} of {closed} closed {closed:batch|batches} failed",
@@ -220,6 +224,8 @@ class Summary:
             if count:
                 yield Said(f"headline.{name}", {"n": count}, joint=", ")
         for (why, promise), count in self.excused.items():
+            if why == "elsewhere" and self.verdict == "fail":
+                continue  # it was said how many lie in those that failed
             yield Said(f"headline.{why}", {"n": count}, promise)
         for name, count in (("earlier", self.earlier), ("unchanged", self.unchanged)):
             if count:
@@ -230,14 +236,15 @@ class Summary:
         counts = {"failed": self.closed["fail"], "passed": self.closed["pass"], "closed": self.judged_batches}
         if self.verdict == "fail":
             if self.blamed:
-                key = "breaks" if self.blameless else "fail"
+                key = "breaks" if self.blameless else "most" if self.excused else "fail"
             else:
                 key = "failed" if self.closed["fail"] or not self.unchanged else "nonew"
         elif self.verdict == "pass" and not self.breaks:
             key = "pass" if self.judged_batches or not self.unchanged else "clean"
         else:
             key = "passed" if self.judged_batches else "none"
-        return Said(f"headline.{key}", counts | {"breaks": self.blamed})
+        counts |= {"blamed": self.blamed, "breaks": self.blamed + sum(self.excused.values())}
+        return Said(f"headline.{key}", counts)
 
 
 def summary_of(

@@ -93,6 +93,18 @@ def test_breaks_are_not_said_to_lie_where_they_do_not() -> None:
     assert "No single item is a break" in read.shown
 
 
+def test_a_break_that_fails_no_batch_is_told_beside_those_that_do() -> None:
+    """The ratio is kept; one took longer than anything may. The late ones of the other batches fail none of them."""
+    there = items(late=100).with_columns(
+        got=pl.when(pl.col("id") == "3").then(pl.col("got") + dt.timedelta(hours=1)).otherwise("got")
+    )
+    promise = contract(timeliness={"within": "5s", "ratio": "0.5", "never_over": "10m"})
+    headline, read = told(reconciled(there, promise=promise))
+    assert headline == "4 breaks, 2 of them in 1 of 3 closed batches; 4 of 4 promises judged"
+    assert read.facts["timeliness.longest"] == "3601000000"
+    assert "The longest in a closed batch took 1 h 1 s." in read.shown
+
+
 def test_of_recorded_totals_nobody_says_what_became_of_an_item() -> None:
     there = integrity.measure(contract(), items()[1:], side="destination")
     result = reconciled(there)
