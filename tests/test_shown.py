@@ -42,6 +42,7 @@ def test_control_totals_say_how_much_of_what(notes: integrity.Contract) -> None:
     totals = integrity.measure(notes, pl.DataFrame({"id": ["1", "2"], "n": ["1.25", "2"]}), side="source")
     read = Read(totals._repr_html_())
     assert "control totals of notes version 1, source" in read.shown
+    assert "n (unscaled)" in read.shown
     assert "325" in read.shown
     assert read.elements["details"] == 1
     assert "sum128:" in printed(totals)

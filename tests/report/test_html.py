@@ -220,7 +220,7 @@ def test_what_the_page_states_is_what_the_frames_say(case: Case, language: str) 
 
 
 @pytest.mark.parametrize("language", words.LANGUAGES)
-def test_what_the_page_states_is_what_was_found(result: integrity.Result, language: str) -> None:
+def test_a_page_tells_what_was_found(result: integrity.Result, language: str) -> None:
     assert_states(result, language)
 
 
