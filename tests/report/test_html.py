@@ -491,3 +491,26 @@ def test_a_browser_has_nothing_to_complain_of(
             assert seen.page.evaluate("document.images.length") == 2
     with browser.opened(chromium, path, bypass_csp=True) as seen:
         assert seen.violations() == []
+
+
+def test_a_page_is_read_without_moving_its_tables(chromium: Any, result: integrity.Result, tmp_path: Path) -> None:
+    """On a desk a long value wraps in its cell; on a telephone a row is not a line a cell; on paper nothing is a link."""
+    path = tmp_path / "report.html"
+    breaks = Log()
+    for frame in result.break_frames():
+        breaks.add(frame.with_columns(pl.lit('{"body":"' + "x" * 300 + '"}').alias("source_values")))
+    replace(result, _breaks=breaks).to_html(path)
+    with browser.opened(chromium, path, width=1100) as seen:
+        moved = "[...document.querySelectorAll('.scroll')].filter(each => each.scrollWidth > each.clientWidth).length"
+        assert seen.page.evaluate(moved) == 0
+        assert seen.page.locator("nav").is_visible()
+        assert (
+            seen.page.evaluate("[...document.querySelectorAll('p, ul')].filter(each => !each.innerText.trim()).length")
+            == 0
+        )
+        seen.page.emulate_media(media="print")
+        assert not seen.page.locator("nav").is_visible()
+    with browser.opened(chromium, path, width=320) as seen:
+        row = seen.page.locator("#batches tbody tr").first
+        cells, height = row.locator("td").count(), row.bounding_box()["height"]
+        assert height < cells * 24

@@ -175,10 +175,7 @@ def test_a_contract_with_windows_is_never_told_as_a_snapshot() -> None:
 
 def test_a_card_leaves_nothing_out() -> None:
     rule = {"expect_column_values_to_be_in_set": {"column": "body", "value_set": ["y"]}, "severity": "warning"}
-    promise = contract(
-        validity=[{"expect_column_values_to_be_in_set": {"column": "body", "value_set": ["y"]}, "severity": "warning"}]
-    )
-    del rule
+    promise = contract(validity=[rule])
     result = reconciled(items(), promise=promise, skip={"accuracy": "not today"})
     noted = replace(result, notes=("one", "two", "three", "four"))
     card = Read(noted._repr_html_()).shown
@@ -246,3 +243,11 @@ def test_what_stands_from_earlier_runs_is_not_denied(tmp_path: Path) -> None:
 
 def test_the_kinds_are_those_that_there_are() -> None:
     assert list(KINDS) == [kind.value for kind in integrity.breaks.BreakKind]
+
+
+def test_what_is_counted_of_an_open_batch_is_told_as_such() -> None:
+    """Of items in an open batch nothing is said; totals recorded earlier count what is late in it all the same."""
+    promise = contract(timeliness={"within": "5s", "ratio": "0.5"})
+    there = integrity.measure(promise, items(late=100)[1:], side="destination")
+    result = integrity.reconcile(promise, items(), there, as_of="2026-03-01T00:32:00Z")
+    assert "1 break in open batches, which a later run judges" in told(result)[0]
