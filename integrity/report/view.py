@@ -142,8 +142,12 @@ class View:
 
     def means(self, promise: str) -> str:
         """What the verdict of a promise says."""
-        word = self.facts.assertions[promise]
-        return self.reader.say("means.kept" if word == "pass" and self.found(promise) else f"means.{word}")
+        word, summary = self.facts.assertions[promise], self.summary
+        if word != "pass" or not self.found(promise):
+            return self.reader.say(f"means.{word}")
+        # Only a ratio lets a promise be kept that items of closed batches broke.
+        of_closed = summary.breaks - summary.excused.get(("early", ""), 0)
+        return self.reader.say("means.kept" if promise == Assertion.TIMELINESS and of_closed else "means.early")
 
     def beside(self, promise: str) -> str:
         """What is said of a promise besides the breaks that fail it: of none that there is none, only if it is kept."""

@@ -33,6 +33,10 @@ _VERDICTS: Final = {
         "checked and kept: what was found is within the promised ratio",
         "확인했으며 지켜짐: 발견된 것은 약속한 비율 이내",
     ),
+    "means.early": (
+        "checked and kept in closed batches; what was found in open ones a later run judges",
+        "마감된 배치에서 확인했으며 지켜짐. 미마감 배치에서 발견된 것은 이후 실행에서 판정",
+    ),
     "means.pending": (
         "not settled yet: its batches are open, or items of them may still arrive; a later run judges it",
         "아직 판정하지 않음: 배치가 마감되지 않았거나 항목이 더 도착할 수 있음. 이후 실행에서 판정",

@@ -122,8 +122,7 @@ def test_durations_stand_at_natural_marks() -> None:
     assert marks == ["1 s", "10 s", "1 min", "10 min", "1 h", "10 h", "1 d"]
 
 
-def test_what_others_log_is_left_as_it_was() -> None:
-    logger = logging.getLogger("matplotlib")
-    before = logger.level
+def test_what_others_log_is_left_as_it_was(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="matplotlib")
     plots.timeline(batches(1, ["pass"]), Reader.of())
-    assert logger.level == before
+    assert logging.getLogger("matplotlib").level == logging.INFO
