@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from integrity.cli_ledger import LEDGER, ledger_group, named_ledger
-from integrity.errors import IntegrityError
+from integrity.writing import write_atomically
 
 __all__ = ["report_command"]
 
@@ -50,9 +50,6 @@ def report_command(pack: Path, html: str, lang: str, zone: str) -> int:
     from integrity.packs.reporting import report
 
     text: Any = report(pack, lang=lang, zone=zone)
-    try:
-        Path(html).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise IntegrityError(f"cannot write {html}: {error.strerror}", "name a writable place") from error
+    write_atomically(html, text)
     click.echo(f"the pack fits together; wrote {html}")
     return 0

@@ -11,7 +11,6 @@ import datetime as dt
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from integrity.arguments import bound_of, contract_of, instant_of
@@ -25,6 +24,7 @@ from integrity.search import Progress
 from integrity.strict_yaml import Kind, read_text, read_yaml
 from integrity.values import micros, moment
 from integrity.windows import parse_duration
+from integrity.writing import write_atomically
 
 if TYPE_CHECKING:
     from integrity.ledger import Ledger, Recording
@@ -296,16 +296,16 @@ def write_outputs(
     if junit is not None:
         from integrity.report.junit import junit as as_junit
 
-        _write_file(junit, as_junit(result))
+        write_atomically(junit, as_junit(result))
     if openlineage is not None:
         from integrity.report.openlineage import openlineage as as_event
 
         event = as_event(result, job=pipeline, namespace="integrity")
-        _write_file(openlineage, json.dumps(event, ensure_ascii=False) + "\n")
+        write_atomically(openlineage, json.dumps(event, ensure_ascii=False) + "\n")
     if prometheus is not None:
         from integrity.report.prometheus import prometheus as as_metrics
 
-        _write_file(prometheus, as_metrics(result, pipeline=pipeline))
+        write_atomically(prometheus, as_metrics(result, pipeline=pipeline))
 
 
 def check_reader(lang: str, zone: str) -> None:
@@ -317,12 +317,6 @@ def check_reader(lang: str, zone: str) -> None:
     from integrity.report.reader import Reader
 
     Reader.of(lang, zone)
-
-
-def _write_file(path: str | os.PathLike[str], text: str) -> None:
-    from integrity.report.prometheus import write_atomically
-
-    write_atomically(Path(path), text)
 
 
 def _check_kind(place: str, key: str, value: object) -> None:

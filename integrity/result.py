@@ -29,6 +29,7 @@ from integrity.spool import Log
 from integrity.summary import Statement, Summary, found_in, in_english, summary_of
 from integrity.totals import BATCH, scale_of, scaled
 from integrity.verdicts import Verdict
+from integrity.writing import atomically, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -423,7 +424,7 @@ class Result(Shown):
 
         text = page(facts_of(self), language=lang, zone=zone)
         if path is not None:
-            _write(Path(path), text)
+            write_atomically(path, text)
         return text
 
     def to_json(self, path: str | Path | None = None) -> str:
@@ -436,20 +437,22 @@ class Result(Shown):
         Raises:
             IntegrityError: the file cannot be written.
         """
-        target = None if path is None else Path(path)
-        beside = None
-        try:
-            if target is not None and self._breaks.rows > BREAKS_IN_JSON:
-                beside = target.with_name(target.stem + ".breaks.jsonl")
-                with beside.open("wb") as lines:
-                    for frame in self._frames():
-                        _jsonable(frame).write_ndjson(lines)
-            text = json.dumps(self._document(beside), ensure_ascii=False, indent=1)
-        except OSError as error:
-            raise _unwritable(error, target) from error
-        if target is not None:
-            _write(target, text + "\n")
+        if path is None:
+            return self._text(None)
+        if self._breaks.rows <= BREAKS_IN_JSON:
+            write_atomically(path, f"{(text := self._text(None))}\n")
+            return text
+        beside = Path(path).parent / f"{Path(path).stem}.breaks.jsonl"
+        text = self._text(beside)
+        with atomically(path) as whole, atomically(beside) as lines:  # both, or neither
+            whole.write(f"{text}\n".encode(errors="backslashreplace"))
+            whole.flush()
+            for frame in self._frames():
+                _jsonable(frame).write_ndjson(lines)
         return text
+
+    def _text(self, beside: Path | None) -> str:
+        return json.dumps(self._document(beside), ensure_ascii=False, indent=1)
 
     def _document(self, beside: Path | None) -> dict[str, Any]:
         breaks: list[dict[str, Any]] = []
@@ -511,18 +514,6 @@ class Result(Shown):
             "recorded": self.recorded,
             "notes": list(self.notes),
         }
-
-
-def _write(path: Path, text: str) -> None:
-    """Write text; half of a character, which UTF-8 cannot hold, is written as JSON escapes it."""
-    try:
-        path.write_bytes(text.encode("utf-8", "backslashreplace"))
-    except OSError as error:
-        raise _unwritable(error, path) from error
-
-
-def _unwritable(error: OSError, path: Path | None) -> IntegrityError:
-    return IntegrityError(f"cannot write {error.filename or path}: {error.strerror}", "name a writable place")
 
 
 def _read(side: SideRead) -> dict[str, Any]:

@@ -207,7 +207,7 @@ def test_a_result_that_cannot_be_written_is_said(place: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 4  # an error outranks a verdict
     assert "no exception found" in done.stdout  # and the result was printed all the same
-    assert "cannot write nowhere/r.json" in done.stderr
+    assert "cannot write 'nowhere/r.json'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from integrity.errors import LedgerError, MissingExtraError
+from integrity.errors import IntegrityError, LedgerError, MissingExtraError
 from integrity.ledger.checkpoints import Checkpoint
 from integrity.ledger.log import last_checkpoint
+from integrity.writing import write_atomically
 
 if TYPE_CHECKING:
     from integrity.ledger.book import Ledger
@@ -63,20 +64,13 @@ def send(ledger: Ledger, target: str, *, party: str | None = None) -> Checkpoint
 def _kept(path: Path, checkpoint: Checkpoint) -> None:
     if path.is_dir() or path.suffix == "" or str(path).endswith(os.sep):
         path = path / f"{checkpoint.origin.replace('/', '-')}-{checkpoint.size:09d}.checkpoint"
-    beside = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(checkpoint.text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
+        with contextlib.suppress(OSError):  # what hinders that hinders the writing
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, checkpoint.text)
+    except IntegrityError as error:
         raise LedgerError(
-            f"the checkpoint could not be kept at {path}: {error.strerror}",
-            "name a writable place; the run is on record",
+            f"the checkpoint could not be kept: {error.problem}", "name a writable place; the run is on record"
         ) from error
 
 

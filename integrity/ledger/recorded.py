@@ -19,7 +19,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from integrity.contracts import Assertion, Contract
-from integrity.errors import IntegrityError, LedgerError, UsageError
+from integrity.errors import LedgerError, UsageError
 from integrity.ledger import schema
 from integrity.ledger.history import pipelines, rows_of
 from integrity.ledger.listing import named, there
@@ -28,6 +28,7 @@ from integrity.report.html import page
 from integrity.result import Reached
 from integrity.shown import Card, Shown, Table
 from integrity.summary import KINDS, in_english
+from integrity.writing import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,10 +136,7 @@ class RecordedRun(Shown):
         """
         text = page(self.facts, language=lang, zone=zone)
         if path is not None:
-            try:
-                Path(path).write_text(text, encoding="utf-8")
-            except OSError as error:
-                raise IntegrityError(f"cannot write {path}: {error.strerror}", "name a writable place") from error
+            write_atomically(path, text)
         return text
 
     def card(self) -> Card:

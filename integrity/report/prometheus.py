@@ -6,19 +6,15 @@ found. An alert on a verdict, and one on a run that did not come, are all that a
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Final
 
-from integrity.errors import IntegrityError
 from integrity.result import Result
 from integrity.summary import KINDS
 from integrity.verdicts import Verdict
 
-__all__ = ["prometheus", "write_atomically"]
+__all__ = ["prometheus"]
 
 _SIDES: Final = ("source", "destination")
 _VERDICTS: Final = (Verdict.PASS, Verdict.FAIL, Verdict.UNVERIFIED, Verdict.PENDING)
@@ -90,23 +86,3 @@ def _escaped(text: str) -> str:
     # A lone surrogate, as an argument that is no UTF-8 leaves it, is shown by its number.
     shown = text.encode(errors="backslashreplace").decode()
     return shown.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file beside, and put it in place whole: nobody reads half of it.
-
-    Its name ends otherwise than the file's, so that a collector of ``*.prom`` passes over it. A lone surrogate is
-    written as JSON writes it.
-
-    Raises:
-        IntegrityError: it cannot be written.
-    """
-    beside = path.parent / f".{path.name}.{os.getpid()}.part"
-    try:
-        beside.write_bytes(text.encode(errors="backslashreplace"))
-        beside.replace(path)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in its name
-        with contextlib.suppress(OSError, ValueError):
-            beside.unlink()
-        why = error.strerror if isinstance(error, OSError) else error
-        raise IntegrityError(f"cannot write {str(path)!r}: {why}", "name a writable place") from error

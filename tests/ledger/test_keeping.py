@@ -146,7 +146,7 @@ def test_who_cannot_be_reached_is_named_and_nothing_is_claimed(tmp_path: Path) -
     with serving(b"", status=500) as (url, _), pytest.raises(LedgerError, match="it answers 500"):
         send(book, url)
     (tmp_path / "file").write_text("x")
-    with pytest.raises(LedgerError, match="could not be kept at"):
+    with pytest.raises(LedgerError, match="could not be kept: cannot write"):
         send(book, str(tmp_path / "file" / "x.txt"))
     with serving(b"no stamp") as (url, _), pytest.raises(LedgerError, match="gave no time stamp"):
         send(book, f"rfc3161+{url}")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -12,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 import integrity
-from integrity.report.prometheus import prometheus, write_atomically
+from integrity.report.prometheus import prometheus
 from tests.report.found import HOSTILE, found, nothing_judged
 
 
@@ -78,42 +76,3 @@ def test_a_pipeline_may_be_called_anything(result: integrity.Result, pipeline: s
 def test_what_is_no_unicode_is_shown_by_its_number(result: integrity.Result) -> None:
     read = samples(prometheus(result, pipeline="a\udcffb"))
     assert {sample.labels["pipeline"] for sample in read.values()} == {r"a\udcffb"}
-
-
-def test_a_reader_never_sees_half_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "integrity.prom"
-    path.write_text("old")
-    seen: list[tuple[str, ...]] = []
-    rename = Path.replace
-
-    def watched(self: Path, target: Path) -> Path:
-        seen.append((self.read_text(), Path(target).read_text(), *(p.name for p in tmp_path.glob("*.prom"))))
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "replace", watched)
-    write_atomically(path, "new\n")
-    assert seen == [("new\n", "old", "integrity.prom")]
-    assert path.read_bytes() == b"new\n"
-    assert [p.name for p in tmp_path.iterdir()] == ["integrity.prom"]
-
-
-def unwritable(folder: Path) -> Iterator[Path]:
-    yield folder / "absent" / "x.prom"
-    (folder / "folder.prom").mkdir()
-    (folder / "folder.prom" / "x").touch()
-    yield folder / "folder.prom"
-    yield folder / "a\0b.prom"
-    yield Path("/")
-    yield folder / ("x" * 300)
-
-
-def test_what_cannot_be_written_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
-    for path in unwritable(tmp_path):
-        with pytest.raises(integrity.IntegrityError, match=r"^cannot write .*: [^;]+; name a writable place$"):
-            write_atomically(path, "new")
-    assert [p.name for p in tmp_path.iterdir()] == ["folder.prom"]
-
-
-def test_text_that_is_no_unicode_is_written_as_json_writes_it(tmp_path: Path) -> None:
-    write_atomically(tmp_path / "event.json", '"a\udcff안"')
-    assert (tmp_path / "event.json").read_bytes() == '"a\\udcff안"'.encode()
