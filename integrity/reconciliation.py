@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -178,7 +178,7 @@ def carried_out(plan: Plan, progress: Progress | None = None) -> Result:
     verdict, assertions = judge_run(judged, promise, skips)
     frame = batch_frame(judged, compared.histogram, promise)
     totals = total_counts(frame)
-    _check_rows(totals, breaks, judged)
+    unnamed = _check_rows(totals, breaks, _told_by_count(sides))
     roles: tuple[Role, Role] = ("source", "destination")
     recorded: dict[str, SideRead] = {
         role: _recorded(side, how, compared, role, mapped, zones)
@@ -193,7 +193,11 @@ def carried_out(plan: Plan, progress: Progress | None = None) -> Result:
         verdict=verdict,
         assertions=assertions,
         totals=totals,
-        notes=(*_notes(promise, compared, judged, absent, skips, sides, case.approvals), *examined.notes()),
+        notes=(
+            *_notes(promise, compared, judged, absent, skips, sides, case.approvals),
+            *_unnamed(unnamed),
+            *examined.notes(),
+        ),
         expectations=examined.held(),
         attempts=_attempts(promise, compared),
         ladder=_reached(promise, compared, sides),
@@ -316,24 +320,39 @@ def _with_due_windows(batches: pl.DataFrame, case: Case, since: int | None, unti
     return pl.concat([batches, blank.select(batches.columns)]).sort(keys)
 
 
-def _check_rows(totals: dict[str, int], breaks: Log, batches: pl.DataFrame) -> None:
-    """Refuse a summary that disagrees with the rows.
+def _told_by_count(sides: Sequence[Reader | ControlTotals]) -> frozenset[str]:
+    """The kinds of breaks of which recorded totals say how many items they hold, and nobody can say which."""
+    source, destination = (isinstance(side, ControlTotals) for side in sides)
+    of_source, of_destination = (BreakKind.INVALID,), (BreakKind.INVALID, BreakKind.LATE, BreakKind.SKEWED)
+    return frozenset((of_source if source else ()) + (of_destination if destination else ()))
+
+
+def _check_rows(totals: dict[str, int], breaks: Log, by_count: Set[str]) -> dict[str, int]:
+    """Refuse a summary that disagrees with the rows; return how many breaks of each kind are counted and have none.
 
     Raises:
         BalanceError: it does. A bug of ours.
     """
-    if not batches["located"].all() or batches["repeats_unknown"].any():
-        return
     rows: dict[str, int] = {}
     for frame in breaks.frames():
         for kind, count in frame.group_by("kind").len().iter_rows():
             rows[kind] = rows.get(kind, 0) + count
-    for kind in BreakKind:
-        if rows.get(kind, 0) != totals[kind]:
+    unnamed = {kind.value: totals[kind] - rows.get(kind, 0) for kind in BreakKind if totals[kind] != rows.get(kind, 0)}
+    for kind, count in unnamed.items():
+        if count < 0 or kind not in by_count:
             raise BalanceError(
                 f"the totals say {totals[kind]} {kind}, the breaks {rows.get(kind, 0)}",
                 "please report it with the contract",
             )
+    return unnamed
+
+
+def _unnamed(counts: Mapping[str, int]) -> list[str]:
+    """Say of which breaks nobody can name the items."""
+    if not counts:
+        return []
+    said = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
+    return [f"of recorded totals, which cannot say in which items: {said}"]
 
 
 def _reached(promise: Contract, compared: Compared, sides: Sequence[Reader | ControlTotals]) -> tuple[Reached, ...]:
