@@ -21,6 +21,7 @@ from integrity.demo.quarter import generate_quarter
 from integrity.errors import IntegrityError, UsageError
 from integrity.notebook import CheckFailedError, as_html, notebooks, run_notebook
 from tests import browser
+from tests.disks import full_after
 from tests.once import once
 from tests.shell import called
 
@@ -143,6 +144,66 @@ def test_an_older_notebook_is_not_written_over(tmp_path: Path) -> None:
     assert len(list((tmp_path / "kept").glob("walk-mail*.ipynb"))) == 2
     with pytest.raises(UsageError):
         run_notebook("walk", "x")
+
+
+def test_those_of_one_second_are_all_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older one is evidence, and so is one that was put aside before it."""
+    for number in range(4):
+        monkeypatch.setattr("integrity.notebook._executed", _made(f"number {number}"))
+        kept = run_notebook("quarter", "sqlite:///x.db", directory=tmp_path)
+        for path in (kept, kept.with_suffix(".html")):
+            os.utime(path, (1_800_000_000, 1_800_000_000))
+    for suffix in (".ipynb", ".html"):
+        texts = [path.read_text(encoding="utf-8") for path in tmp_path.glob(f"*{suffix}")]
+        assert sorted(re.findall(r"number \d", "".join(texts))) == [f"number {number}" for number in range(4)]
+        assert len(texts) == 4
+
+
+def _made(said: str) -> Any:
+    """What runs a notebook, without a kernel."""
+    import nbformat
+
+    def executed(chosen: object, given: object, made: Path, target: Path) -> None:
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(said)])  # type: ignore[no-untyped-call]
+        made.write_text(nbformat.writes(book), encoding="utf-8")  # type: ignore[no-untyped-call]
+
+    return executed
+
+
+def test_where_there_is_no_room_the_older_one_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("integrity.notebook._executed", _made("old"))
+    kept = run_notebook("quarter", "sqlite:///x.db", directory=tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr("integrity.notebook._executed", _made("new"))
+    with full_after(len(kept.read_bytes()) + 1000), pytest.raises(IntegrityError, match=r"cannot write '.*html'"):
+        run_notebook(
+            "quarter", "sqlite:///x.db", directory=tmp_path
+        )  # there is room for the notebook, not for its page
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_place_that_cannot_be_written_to_is_known_before_anything_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("integrity.notebook._executed", lambda *_: pytest.fail("it was run"))
+    (tmp_path / "file").touch()
+    (tmp_path / "quarter.html").mkdir()
+    for place in (tmp_path / "file", tmp_path, tmp_path / "a\0b"):
+        with pytest.raises(IntegrityError, match=r"cannot (keep|write)"):
+            run_notebook("quarter", "sqlite:///x.db", directory=place)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "quarter.html"]
+
+
+def test_a_kernel_that_dies_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import papermill
+
+    def dies(*_: object, **__: object) -> None:
+        raise RuntimeError("Kernel died")
+
+    monkeypatch.setattr(papermill, "execute_notebook", dies)
+    with pytest.raises(IntegrityError, match="quarter could not be run to its end: Kernel died; look at"):
+        run_notebook("quarter", "sqlite:///x.db", directory=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"quarter.ipynb", "quarter.html"}
 
 
 def test_two_at_once_do_not_listen_to_each_other(tmp_path: Path, days: str, monkeypatch: pytest.MonkeyPatch) -> None:

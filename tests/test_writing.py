@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import resource
-import signal
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +18,7 @@ from integrity.errors import IntegrityError
 from integrity.jobs import write_outputs
 from integrity.ledger.recorded import recorded
 from integrity.writing import atomically, write_atomically
+from tests.disks import full_after
 
 NOTES = integrity.Contract(name="notes", version=1, identity=["id"])
 SAID = r"^cannot write .*: [^;]+; name a writable place$"
@@ -110,19 +108,6 @@ WRITERS: dict[str, Callable[[Any, Any], object]] = {
     "recorded": lambda result, path: recorded(result.url).to_html(path),
     "ledger report": lambda result, path: _ended(["ledger", "report", "--ledger", result.url, "--html", str(path)]),
 }
-
-
-@contextlib.contextmanager
-def full_after(octets: int) -> Iterator[None]:
-    """A disk on which there is room for so much in a file."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (octets, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, ignored)
 
 
 @pytest.mark.parametrize("kind", WRITERS)

@@ -65,7 +65,8 @@ class Database:
                 f"a ledger cannot be kept in {parsed.render_as_string(hide_password=True)}",
                 "keep it in a file, sqlite:///ledger.db, or in PostgreSQL, postgresql://host/database",
             )
-        return cls(engine, parsed.render_as_string(hide_password=True))
+        told = parsed.difference_update_query(["password", "sslpassword"])
+        return cls(engine, told.render_as_string(hide_password=True))
 
     @property
     def file(self) -> Path | None:
