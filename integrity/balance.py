@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from integrity.breaks import COUNTED, Case, is_open
+from integrity.breaks import BY_NUMBER, COUNTED, Case, is_open
 from integrity.errors import BalanceError
 from integrity.seals import Seals
 from integrity.search import Found
 from integrity.totals import BATCH, ControlTotals, add_frames
 
-__all__ = ["Compared", "assemble"]
+__all__ = ["Compared", "assemble", "unequal"]
 
 _SIDES = ("source", "destination")
 
@@ -151,8 +151,8 @@ def _recorded(
     if not recorded:
         return batches.with_columns(pl.lit(False).alias("repeats_unknown"))
     for side in recorded:
-        said = ("invalid",) if side == "source" else ("invalid", "late", "skewed")
-        batches = batches.with_columns(pl.max_horizontal(name, f"{side}_{name}").alias(name) for name in said)
+        said = [pl.max_horizontal(name, f"{side}_{name}").alias(name) for name in BY_NUMBER[side]]
+        batches = batches.with_columns(said)
     unproven = pl.when("located").then(pl.max_horizontal("source_unproven", "destination_unproven")).otherwise(0)
     batches = batches.with_columns(unproven.alias("unverified"), (pl.col("matched") - unproven).alias("matched"))
     source = totals[0].frame.select(*keys, "repeats")
@@ -165,13 +165,17 @@ def _recorded(
     ).drop("repeats")
 
 
-def _check(batches: pl.DataFrame) -> None:
+def unequal() -> pl.Expr:
+    """Whether the counts of a batch do not add up, on either side."""
     source = pl.sum_horizontal("matched", "corrupt", "unverified", "lost", "accounted", "pending")
     arrived = pl.sum_horizontal("matched", "corrupt", "unverified", "moved_in", "duplicate", "extra") - pl.col(
         "moved_out"
     )
-    unequal = (pl.col("source_records") != source) | (pl.col("destination_records") != arrived)
-    wrong = batches.filter(pl.col("located") & unequal)
+    return (pl.col("source_records") != source) | (pl.col("destination_records") != arrived)
+
+
+def _check(batches: pl.DataFrame) -> None:
+    wrong = batches.filter(pl.col("located") & unequal())
     if wrong.height:
         raise BalanceError(
             f"the counts of {wrong.height} batches do not add up, the first one starting at {wrong[BATCH][0]}",

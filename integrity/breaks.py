@@ -7,9 +7,10 @@ An item is a pair of rows, or a row that found none; how it matched is known by 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 import polars as pl
 import polars_hash as plh
@@ -23,6 +24,7 @@ from integrity.totals import BATCH
 from integrity.windows import format_duration
 
 __all__ = [
+    "BY_NUMBER",
     "COUNTED",
     "PRINT",
     "STRAY",
@@ -53,6 +55,11 @@ class BreakKind(StrEnum):
     UNAUTHORIZED = "unauthorized"
 
 
+#: Which breaks recorded totals of each side tell by their number, so that nobody can name the items.
+BY_NUMBER: Final[Mapping[str, tuple[str, ...]]] = {
+    "source": ("invalid",),
+    "destination": ("invalid", "late", "skewed"),
+}
 #: What is counted of each batch when its items are matched.
 COUNTED = (
     "matched",

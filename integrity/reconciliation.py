@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
@@ -26,7 +27,7 @@ from integrity.arguments import (
 )
 from integrity.balance import Compared
 from integrity.batches import batch_frame, total_counts
-from integrity.breaks import Approving, BreakKind, Case
+from integrity.breaks import BY_NUMBER, Approving, BreakKind, Case
 from integrity.charges import Charges
 from integrity.comparison import compare
 from integrity.contracts import Assertion, Contract
@@ -178,8 +179,9 @@ def carried_out(plan: Plan, progress: Progress | None = None) -> Result:
     verdict, assertions = judge_run(judged, promise, skips)
     frame = batch_frame(judged, compared.histogram, promise)
     totals = total_counts(frame)
-    unnamed = _check_rows(totals, breaks, _told_by_count(sides))
     roles: tuple[Role, Role] = ("source", "destination")
+    by_number = [BY_NUMBER[role] for role, side in zip(roles, sides, strict=True) if isinstance(side, ControlTotals)]
+    unnamed = _check_rows(totals, breaks, frozenset(chain.from_iterable(by_number)))
     recorded: dict[str, SideRead] = {
         role: _recorded(side, how, compared, role, mapped, zones)
         for role, side, how in zip(roles, sides, compared.hows, strict=True)
@@ -320,14 +322,7 @@ def _with_due_windows(batches: pl.DataFrame, case: Case, since: int | None, unti
     return pl.concat([batches, blank.select(batches.columns)]).sort(keys)
 
 
-def _told_by_count(sides: Sequence[Reader | ControlTotals]) -> frozenset[str]:
-    """The kinds of breaks of which recorded totals say how many items they hold, and nobody can say which."""
-    source, destination = (isinstance(side, ControlTotals) for side in sides)
-    of_source, of_destination = (BreakKind.INVALID,), (BreakKind.INVALID, BreakKind.LATE, BreakKind.SKEWED)
-    return frozenset((of_source if source else ()) + (of_destination if destination else ()))
-
-
-def _check_rows(totals: dict[str, int], breaks: Log, by_count: Set[str]) -> dict[str, int]:
+def _check_rows(totals: dict[str, int], breaks: Log, by_number: Set[str]) -> dict[str, int]:
     """Refuse a summary that disagrees with the rows; return how many breaks of each kind are counted and have none.
 
     Raises:
@@ -339,7 +334,7 @@ def _check_rows(totals: dict[str, int], breaks: Log, by_count: Set[str]) -> dict
             rows[kind] = rows.get(kind, 0) + count
     unnamed = {kind.value: totals[kind] - rows.get(kind, 0) for kind in BreakKind if totals[kind] != rows.get(kind, 0)}
     for kind, count in unnamed.items():
-        if count < 0 or kind not in by_count:
+        if count < 0 or kind not in by_number:
             raise BalanceError(
                 f"the totals say {totals[kind]} {kind}, the breaks {rows.get(kind, 0)}",
                 "please report it with the contract",

@@ -30,7 +30,7 @@ from integrity.reconciliation import reconcile
 from integrity.result import Result
 from integrity.totals import BATCH
 
-__all__ = ["Difference", "Reperformance", "reperform"]
+__all__ = ["Asked", "Difference", "Reperformance", "asked_again", "reperform"]
 
 _COUNTED: Final = (*schema.COUNTS, *schema.VERDICTS)
 _SIDES: Final = ("source", "destination")
@@ -127,24 +127,12 @@ def reperform(
     """
     found = sound_pack(pack)
     held = None if key is None else _key(found, key)
-    chosen, finished = _chosen(found, run)
+    asked = asked_again(found, run, references)
+    chosen, finished, contract = asked.run, asked.finished, asked.contract
     recorded = found.frame(chosen.name, "batches")
     if recorded is None:
         raise PackError(f"the pack has no batches of run {chosen.name}", "ask for a whole pack")
-    contract = Contract.from_text(found.text(f"contracts/{chosen.started['contract']['sha256']}.json"))
-    told = json.loads(found.text(f"runs/{chosen.name}/run.json"))
-    reading = {} if told["reading"] is None else json.loads(told["reading"]["body"])
-    asked = {name: reading[name] for name in ("columns", "timezone") if name in reading} | references
-    result = reconcile(
-        contract,
-        source,
-        destination,
-        since=finished["since"],
-        until=chosen.started["until"],
-        as_of=finished["as_of"],
-        skip=chosen.started["skips"],
-        **asked,
-    )
+    result = reconcile(contract, source, destination, **asked.terms)
     terms = Terms(contract, "body" in recorded.columns and not recorded["body"].has_nulls(), held)
     then = [terms.recorded(row) for row in recorded.iter_rows(named=True)]
     now = [terms.found(row) for row in result.batch_frame.with_columns(instants("batch_start")).iter_rows(named=True)]
@@ -158,6 +146,40 @@ def reperform(
     ]
     compared = ("totals", "counts and verdicts", "breaks", *terms.besides)
     return Reperformance(chosen.name, recorded.height, compared, tuple(differences), result)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run of a pack was asked.
+
+    Attributes:
+        run: Which.
+        finished: What it found.
+        contract: What was promised.
+        terms: Further arguments of :func:`integrity.reconcile`.
+    """
+
+    run: Run
+    finished: Row
+    contract: Contract
+    terms: Mapping[str, Any]
+
+
+def asked_again(pack: Pack, run: str | None, references: Row) -> Asked:
+    """Return what a run was asked, to ask it again; ``references`` outweigh what the pack tells of how it read.
+
+    Raises:
+        UsageError: there is no such run, or it did not finish.
+        PackError: the pack does not hold it whole.
+    """
+    chosen, finished = _chosen(pack, run)
+    contract = Contract.from_text(pack.text(f"contracts/{chosen.started['contract']['sha256']}.json"))
+    told = json.loads(pack.text(f"runs/{chosen.name}/run.json"))
+    reading = {} if told["reading"] is None else json.loads(told["reading"]["body"])
+    terms = {name: reading[name] for name in ("columns", "timezone") if name in reading} | dict(references)
+    terms |= {"since": finished["since"], "until": chosen.started["until"]}
+    terms |= {"as_of": finished["as_of"], "skip": chosen.started["skips"]}
+    return Asked(chosen, finished, contract, terms)
 
 
 def _key(pack: Pack, path: str | os.PathLike[str]) -> LedgerKey:

@@ -23,14 +23,18 @@
 
 # %% tags=["parameters"]
 ledger = "integrity-demo/quarter/ledger.db"
-pipeline = "orders"
+pipeline = None  # all of them
 
 # %%
+from IPython.display import display
+
+from integrity.handing import handed
 from integrity.ledger import verify
-from integrity.ledger.cases import trace
+from integrity.ledger.cases import UNDECIDED, trace
 from integrity.ledger.listing import breaks
 from integrity.ledger.samples import redraw, samples
 
+ledger = handed(ledger)
 record = verify(ledger)
 print(record.headline())
 assert record.is_sound, record.headline()
@@ -44,21 +48,27 @@ cases[["id", "kind", "batch_start", "state", "case", "disposition", "by", "confi
 
 # %% [markdown]
 # ## What is still without a decision
+#
+# A disposition that was proposed and that nobody confirmed is none, and neither is one that was taken back.
 
 # %%
-cases[cases["case"] == "open"][["id", "kind", "batch_start", "first_at", "age"]]
+undecided = cases[cases["case"].isin(UNDECIDED)]
+print(f"without a decision: {len(undecided)} of {len(cases)} breaks")
+undecided[["id", "kind", "batch_start", "case", "first_at", "age"]]
 
 # %% [markdown]
 # ## One break, traced
 #
 # Found by which runs, decided by whom, confirmed by whom. Four eyes are held to by the database itself: whoever ran it cannot dispose of what it
-# found, and nobody confirms what they proposed.
+# found, and nobody confirms what they proposed. Of those about which something was decided or proposed it is the oldest; where there is none,
+# nothing is traced.
 
 # %%
 decided = cases[cases["disposition"].notna()]
-assert len(decided), "nothing was decided yet: there is nothing to trace"
-steps = trace(ledger, decided.iloc[0]["id"]).to_pandas()
-steps[["leaf", "at", "what", "run", "operator", "disposition", "by", "reference", "reason"]]
+print(f"decided or proposed: {len(decided)} of {len(cases)} breaks")
+for name in decided["id"].head(1):
+    steps = trace(ledger, name).to_pandas()
+    display(steps[["leaf", "at", "what", "run", "operator", "disposition", "by", "reference", "reason"]])
 
 # %% [markdown]
 # ## Samples, of runs and of items
@@ -68,6 +78,7 @@ steps[["leaf", "at", "what", "run", "operator", "disposition", "by", "reference"
 
 # %%
 drawn = samples(ledger).to_pandas()
+print(f"samples on record: {len(drawn)}")
 drawn[["leaf", "at", "of", "by", "size", "population", "deviations", "not_tested", "upper_bound", "supported"]]
 
 # %%

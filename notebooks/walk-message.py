@@ -33,9 +33,11 @@ pipeline = "message-day"
 # Every leaf, row and private text is computed again. What is not as it was recorded would be named here, and the notebook would stop.
 
 # %%
+from integrity.handing import handed
 from integrity.ledger import verify
 from integrity.ledger.recorded import recorded
 
+ledger = handed(ledger)
 record = verify(ledger)
 print(record.headline())
 assert record.is_sound, record.headline()
@@ -59,26 +61,32 @@ day.contract
 # ## The population, and what became of it
 #
 # The balance is a statement: the population of each side is the sum of what became of its items. If it did not add up, the run would
-# have been an error. Here it is added up once more, from the rows.
+# have been an error. Here it is added up once more, from the rows: those of this run, and those of batches that stood as an earlier run
+# had recorded them. Of batches that differ from recorded totals nobody knows what became of their items.
 
 # %%
-balance = day.balance()
-for side in ("source", "destination"):
-    assert balance[side].drop("population").sum() == balance[side]["population"], side
-    assert day.batches[f"{side}_records"].sum() == balance[side]["population"], side
-balance
+counts = day.counts()
+assert counts["batches"].add(counts["unchanged"]).eq(counts["total"]).all(), "rows and totals disagree"
+assert day.unbalanced().empty, "a batch does not add up"
+counts
+
+# %%
+day.balance()
 
 # %% [markdown]
 # ## Batches that did not pass
+#
+# Those that were closed: failed, not verified, or pending because an item of theirs may still arrive.
 
 # %%
-failing = day.batches[day.batches["verdict"].isin(["fail", "unverified"])]
+failing = day.facts.remarkable.to_pandas()
 failing[
     [
         "batch_start",
         "verdict",
         "source_records",
         "destination_records",
+        "pending",
         "lost",
         "duplicate",
         "corrupt",
@@ -91,18 +99,22 @@ failing[
 # %% [markdown]
 # ## Every break, by kind
 #
-# The counts are those of the rows below; the verdict of each promise follows from them.
+# Every break that is counted has a row, but for those of recorded totals, which say how many and not which. The verdict of each promise
+# follows from them.
 
 # %%
+counted = counts.drop(index=list(day.by_number)).dropna()
+assert counted["breaks"].eq(counted["batches"]).all(), "a break that is counted has no row"
 breaks = day.breaks
-assert breaks["kind"].value_counts().to_dict() == dict(day.facts.broken)
 breaks["kind"].value_counts().to_frame("breaks")
 
 # %%
-breaks.groupby("kind").head(2)[["kind", "batch_start", "message_id", "room_id", "differing", "reason"]]
+breaks.groupby("kind").head(2)[["kind", "batch_start", *day.contract.identity, "differing", "reason"]]
 
 # %% [markdown]
 # ## What was not checked, and how the control itself was tested
+#
+# What was said of the run may have been erased since; the counts stay.
 
 # %%
 print(*day.facts.notes, sep="\n")

@@ -15,12 +15,29 @@ from integrity.ledger import schema
 from integrity.ledger.cases import cases_of
 from integrity.ledger.database import there
 from integrity.ledger.history import pipelines
+from integrity.ledger.log import iso
 
 __all__ = ["breaks", "run_of", "runs", "there"]
 
 
-def runs(url: str | os.PathLike[str], *, pipeline: str | None = None, last: int = 20) -> pl.DataFrame:
+def runs(
+    url: str | os.PathLike[str],
+    *,
+    pipeline: str | None = None,
+    last: int | None = 20,
+    environment: str | None = None,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+) -> pl.DataFrame:
     """Return the runs on record, the latest first.
+
+    Args:
+        url: Of the ledger.
+        pipeline: Of one pipeline.
+        last: So many of them; all of them where it is ``None``.
+        environment: Of one environment, ``production`` or ``test``.
+        since: Those that began then or later.
+        until: Those that began before.
 
     Returns:
         ``run``, ``pipeline``, ``contract`` (its SHA-256), ``environment``, ``at`` (when it began), ``how`` it ended
@@ -31,10 +48,14 @@ def runs(url: str | os.PathLike[str], *, pipeline: str | None = None, last: int 
     columns = (of.c.run, of.c.pipeline, of.c.contract, of.c.environment, of.c.at)
     query = sa.select(*columns, endings.c.how, endings.c.verdict, endings.c.at.label("ended"), count.label("breaks"))
     query = query.outerjoin(endings, endings.c.run == of.c.run).order_by(of.c.leaf.desc()).limit(last)
+    wanted = [of.c.pipeline == pipeline] if pipeline is not None else []
+    wanted += [of.c.environment == environment] if environment is not None else []
+    wanted += [of.c.at >= iso(since)] if since is not None else []
+    wanted += [of.c.at < iso(until)] if until is not None else []
     database = there(url)
     with database.reading() as connection:
         _check_pipeline(connection, pipeline)
-        rows = connection.execute(query if pipeline is None else query.where(of.c.pipeline == pipeline)).all()
+        rows = connection.execute(query.where(*wanted)).all()
     names = ("run", "pipeline", "contract", "environment", "at", "how", "verdict", "ended")
     types = dict.fromkeys(names, pl.String) | {"breaks": pl.Int64}
     return pl.DataFrame([tuple(row) for row in rows], schema=types, orient="row")
@@ -125,13 +146,14 @@ def breaks(
     frames = []
     with database.reading() as connection:
         _check_pipeline(connection, pipeline)
-        for name in pipelines(connection) if pipeline is None else [pipeline]:
+        # Where there is no pipeline yet, the rows of none: none, with their columns.
+        for name in (pipelines(connection) or [""]) if pipeline is None else [pipeline]:
             found = cases_of(connection, name, environment, moment)
             found = found if state is None else found.filter(pl.col("state") == state)
             found = found if case is None else found.filter(pl.col("case") == case)
             identities = _identities(connection, found)
             frames.append(found.with_columns(pl.lit(name).alias("pipeline"), identities))
-    return pl.concat(frames).sort("first_at", maintain_order=True) if frames else pl.DataFrame()
+    return pl.concat(frames).sort("first_at", maintain_order=True)
 
 
 def _identities(connection: sa.Connection, found: pl.DataFrame) -> pl.Series:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 import sqlalchemy as sa
 
+from integrity.balance import unequal
+from integrity.breaks import BY_NUMBER
 from integrity.contracts import Assertion, Contract
 from integrity.errors import LedgerError, UsageError
 from integrity.ledger import schema
@@ -125,6 +127,49 @@ class RecordedRun(Shown):
         names = list(dict.fromkeys([*(name for side in sides for name in side.parts), "population"]))
         rows = {side.side: {**side.parts, "population": side.total} for side in sides}
         return pd.DataFrame(rows, index=names).astype("Int64")
+
+    def counts(self) -> pd.DataFrame:
+        """Each count of ``totals``, from the rows that are on record and as the run's last leaf says it.
+
+        Returns:
+            A pandas row a count: ``batches``, summed over the rows of this run; ``unchanged``, of batches that stood as
+            an earlier run had recorded them and have their rows there; ``total``, as the leaf says: the sum of both;
+            and ``breaks``: of a kind of breaks, how many rows of it this run recorded, as many as ``batches`` says,
+            but for those of :attr:`by_number`.
+        """
+        import pandas as pd
+
+        rows, unchanged = self._batches, self.finished["unchanged"]["totals"]
+        kinds = dict(self._breaks["kind"].value_counts().iter_rows())
+        told = []
+        for name, total in self.totals.items():
+            column = "moved_out" if name == "moved" else name
+            broken = kinds.get(name, 0) if name in KINDS else None
+            told.append((int(rows[column].sum()), unchanged.get(column, 0), total, broken))
+        columns = ["batches", "unchanged", "total", "breaks"]
+        return pd.DataFrame(told, index=list(self.totals), columns=columns).astype("Int64")
+
+    @property
+    def by_number(self) -> tuple[str, ...]:
+        """Which breaks may be counted without a row each, since recorded totals tell no items.
+
+        Where it was erased how the sides were read, those that may have been.
+        """
+        sides = self.described.get("sides") or {side: {"recorded": True} for side in BY_NUMBER}
+        return tuple(dict.fromkeys(k for side, of in BY_NUMBER.items() if sides[side]["recorded"] for k in of))
+
+    @property
+    def sealed(self) -> int:
+        """How many seals of batches this run put on record: of each batch one, or two where the sides differ."""
+        return int(self.finished["rows"]["seals"]["count"])
+
+    def unbalanced(self) -> pd.DataFrame:
+        """The batches of this run whose counts do not add up: none, unless somebody changed them.
+
+        Of those that differ from recorded totals nobody knows what became of their items.
+        """
+        known = pl.col("matched").is_not_null()
+        return self.batches[self._batches.select((known & unequal()).fill_null(False)).to_series().to_numpy()]
 
     def to_html(self, path: str | Path | None = None, *, lang: str = "en", zone: str = "UTC") -> str:
         """Return the report of this run, as :meth:`integrity.Result.to_html` does.

@@ -10,7 +10,8 @@ import hmac
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import polars as pl
@@ -23,7 +24,7 @@ from integrity.packs.told import runs_of
 from integrity.packs.verifying import sound_pack
 from integrity.seals import fingerprint_of
 
-__all__ = ["Inclusion", "included"]
+__all__ = ["Inclusion", "included", "keys_in", "proofs_in"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,10 @@ class Inclusion:
         path = [bytes.fromhex(each) for each in self.proof]
         return is_included(leaf_hash(bytes.fromhex(self.leaf)), self.index, self.size, path, bytes.fromhex(self.root))
 
+    def of_another(self) -> Inclusion:
+        """Return what would have to hold were another item, whichever, in its place."""
+        return replace(self, leaf=sha256(bytes.fromhex(self.leaf)).hexdigest())
+
 
 def included(
     pack: str | os.PathLike[str],
@@ -76,7 +81,7 @@ def included(
         UsageError: the item lacks a column, or no run of the pack is sealed.
         PackError: pack or keys cannot be read, or the pack does not fit together.
     """
-    found, known = sound_pack(pack), _keys(Path(keys))
+    found, known = sound_pack(pack), keys_in(Path(keys))
     proofs: list[Inclusion] = []
     sealed = False
     for run in runs_of(found.leaves):
@@ -86,20 +91,26 @@ def included(
         sealed = True
         contract = Contract.from_text(found.text(f"contracts/{run.started['contract']['sha256']}.json"))
         print_ = bytes.fromhex(fingerprint_of(contract, item, timezone=timezone))
-        proofs += _of_run(run.name, frame, hmac.digest(known[run.name], print_, "sha256"))
+        proofs += proofs_in(run.name, frame, hmac.digest(known[run.name], print_, "sha256"))
     if not sealed:
         raise UsageError("no run of the pack has sealed batches and a key here", "write seal: merkle into the contract")
     return proofs
 
 
-def _keys(path: Path) -> dict[str, bytes]:
+def keys_in(path: Path) -> dict[str, bytes]:
+    """Return the keys of seals in a file, by run.
+
+    Raises:
+        PackError: it cannot be read.
+    """
     try:
         return {run: bytes.fromhex(key) for run, key in json.loads(path.read_text(encoding="ascii")).items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise PackError(f"cannot read the keys of seals {path}: {error}", "ask for the file") from error
 
 
-def _of_run(run: str, frame: pl.DataFrame, leaf: bytes) -> list[Inclusion]:
+def proofs_in(run: str, frame: pl.DataFrame, leaf: bytes) -> list[Inclusion]:
+    """Return a proof for each batch of a run's seals among whose leaves one is."""
     proofs: list[Inclusion] = []
     for batch, side, octets, root in frame.select("batch", "side", "leaves", "root").iter_rows():
         leaves = [octets[i : i + 32] for i in range(0, len(octets), 32)]
