@@ -390,7 +390,7 @@ def reperform_command(
 @click.option("--json", "as_json_", is_flag=True, help="For other tools.")
 def status_command(url: str | None, period: str | None, pipeline: str | None, as_json_: bool) -> int:
     """What is open, judged, missed, late or unverified, in one screen."""
-    from integrity.ledger.status import WINDOWS, as_json, status
+    from integrity.ledger.status import WINDOWS, as_json, by_verdict, status
 
     found = status(named_ledger(url), period=period, pipeline=pipeline)
     if as_json_:
@@ -398,17 +398,18 @@ def status_command(url: str | None, period: str | None, pipeline: str | None, as
         return found.exit_code
     first, last = (moment.strftime("%Y-%m-%d %H:%M") for moment in (found.since, found.until))
     screen().print(f"{first} to {last} {found.since.tzname()}, as of {found.now.strftime('%Y-%m-%d %H:%M:%S')} UTC")
-    last_ones = ("revised", "breaks", "undecided", "runs", "missed runs", "watermark")
+    last_ones = ("untimed", "revised", "breaks", "undecided", "runs", "missed runs", "watermark")
     names, rows = ("pipeline", "due", "judged", *WINDOWS, *last_ones), []
     for each in found.pipelines:
         told = " ".join(f"{count:,} {state}" for state, count in sorted(each.breaks.items())) or "none"
         ended = " ".join(f"{count:,} {how}" for how, count in each.runs.items()) or "none"
         counts = [f"{each.windows.get(kind, 0):,}" for kind in WINDOWS]
         mark = short(each.watermark)
-        numbers = (f"{each.due:,}", f"{each.judged:,}", *counts, f"{each.revised:,}")
+        untimed = by_verdict(each.untimed) or "none"
+        numbers = (f"{each.due:,}", f"{each.judged:,}", *counts, untimed, f"{each.revised:,}")
         rows.append([each.pipeline, *numbers, told, f"{each.undecided:,}", ended, f"{each.missed_runs:,}", mark])
     if found.pipelines:
-        table = Rows(names, rows, wraps={"pipeline", "breaks", "runs", "watermark"})
+        table = Rows(names, rows, wraps={"pipeline", "untimed", "breaks", "runs", "watermark"})
         screen().print(table.turned() if len(rows) < _MANY else table)
     else:
         screen().print("no run is on record")

@@ -24,6 +24,7 @@ __all__ = [
     "LastRun",
     "became_of",
     "breaks_of",
+    "finished",
     "last_run",
     "pipelines",
     "rows_of",
@@ -65,7 +66,8 @@ def pipelines(connection: sa.Connection) -> list[str]:
     return [name for (name,) in connection.execute(query)]
 
 
-def _finished(pipeline: str, environment: str) -> sa.Select[tuple[str]]:
+def finished(pipeline: str, environment: str) -> sa.Select[tuple[str]]:
+    """Return the query for the runs of a pipeline that finished."""
     runs, endings = schema.runs, schema.endings
     query = sa.select(runs.c.run).join(endings, endings.c.run == runs.c.run)
     return query.where(runs.c.pipeline == pipeline, runs.c.environment == environment, endings.c.how == "finished")
@@ -77,7 +79,7 @@ def last_run(connection: sa.Connection, pipeline: str, environment: str) -> Last
     query = (
         sa.select(runs.c.run, endings.c.at, runs.c.at.label("began"), endings.c.watermark, endings.c.closed_until)
         .join(endings, endings.c.run == runs.c.run)
-        .where(runs.c.run.in_(_finished(pipeline, environment)))
+        .where(runs.c.run.in_(finished(pipeline, environment)))
         .order_by(endings.c.leaf.desc())
         .limit(1)
     )
@@ -114,7 +116,7 @@ def standing(
     query = (
         sa.select(*(batches.c[name] for name in _STANDING), endings.c.leaf)
         .join(endings, endings.c.run == batches.c.run)
-        .where(batches.c.run.in_(_finished(pipeline, environment)))
+        .where(batches.c.run.in_(finished(pipeline, environment)))
         .order_by(endings.c.leaf, batches.c.number)
     )
     untimed = batches.c.batch_start.is_(None)
@@ -157,7 +159,7 @@ def shown_of(connection: sa.Connection, pipeline: str, environment: str) -> pl.D
         sa.select(*(rows.c[name] for name in _SHOWN), secrets.c.subject, endings.c.leaf, endings.c.at)
         .join(endings, endings.c.run == rows.c.run)
         .outerjoin(secrets, own)
-        .where(rows.c.run.in_(_finished(pipeline, environment)))
+        .where(rows.c.run.in_(finished(pipeline, environment)))
         .order_by(endings.c.leaf, rows.c.number)
     )
     types = dict.fromkeys((*_SHOWN, "subject", "leaf", "at"), pl.String) | {"number": pl.Int64, "leaf": pl.Int64}
@@ -192,7 +194,7 @@ def became_of(connection: sa.Connection, pipeline: str, environment: str, shown:
     """
     changes, endings = schema.changes, schema.endings
     said = sa.select(changes, endings.c.leaf, endings.c.at).join(endings, endings.c.run == changes.c.run)
-    said = said.where(changes.c.run.in_(_finished(pipeline, environment))).order_by(endings.c.leaf)
+    said = said.where(changes.c.run.in_(finished(pipeline, environment))).order_by(endings.c.leaf)
     told = [(row.of_run, row.of_number, row.state, row.run, row.leaf, row.at) for row in connection.execute(said)]
     texts = dict.fromkeys(("run", "number", "state", "state_run", "said", "said_at"), pl.String)
     became = pl.DataFrame(told, schema=texts | {"number": pl.Int64, "said": pl.Int64}, orient="row")

@@ -2,6 +2,10 @@
 
 Windows are counted, not rows: of each window of a period that a pipeline's contract cuts, what became of it. A window
 that no finished run covered was missed, whatever it held.
+
+What has no event time belongs to the period in which its run began: a snapshot, and the untimed batch of windows. Not
+to that of ``as_of``, which may be set back: what was read then is not what there was at that moment, and a period in
+which nobody ran would count as judged.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -24,14 +28,14 @@ from integrity.ledger import schema
 from integrity.ledger.cases import UNDECIDED, cases_of
 from integrity.ledger.claims import Claim, Sent, claim_of
 from integrity.ledger.database import Database
-from integrity.ledger.history import last_run, pipelines, standing
+from integrity.ledger.history import finished, last_run, pipelines, standing
 from integrity.ledger.log import iso
 from integrity.ledger.reading import Leaves, bodies
 from integrity.shown import Card, Shown, Table
 from integrity.values import micros
-from integrity.windows import parse_duration
+from integrity.windows import Window, parse_duration
 
-__all__ = ["WINDOWS", "PipelineStatus", "Status", "period_of", "status"]
+__all__ = ["WINDOWS", "PipelineStatus", "Status", "as_json", "by_verdict", "period_of", "status"]
 
 #: What may have become of a window, the worst first.
 WINDOWS: Final = ("fail", "unverified", "missed", "pending", "open", "pass", "skipped", "idle")
@@ -44,7 +48,8 @@ class PipelineStatus:
     Attributes:
         pipeline: Its name.
         contract: Of its last run: name and version.
-        windows: How many windows of each kind of :data:`WINDOWS` there are; those of an untimed batch are not counted.
+        windows: How many windows of each kind of :data:`WINDOWS` there are; an untimed batch is none. Where the
+            contract cuts none, the snapshots of the runs that began in the period.
         due: How many of them were closed, and so due to be judged.
         revised: How many of the judged were found different later.
         breaks: How many breaks the batches of the period have, by what became of them: ``open``, ``healed``,
@@ -55,6 +60,8 @@ class PipelineStatus:
         watermark: Up to where every window has been judged.
         last: When the last run ended.
         undecided: Of how many of the open breaks no disposition stands. It changes no exit code.
+        untimed: What the runs that began in the period found in untimed batches beside their windows: how many of them
+            by their worst verdict. They are judged, and change the exit code, but are no windows that were due.
     """
 
     pipeline: str
@@ -68,6 +75,7 @@ class PipelineStatus:
     watermark: str | None
     last: str | None
     undecided: int = 0
+    untimed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def judged(self) -> int:
@@ -77,10 +85,10 @@ class PipelineStatus:
     @property
     def exit_code(self) -> int:
         """What a shell sees: 1 where something failed, 3 where something was not verified, else 0."""
-        if self.windows.get("fail", 0):
+        if self.windows.get("fail", 0) or self.untimed.get("fail", 0):
             return 1
         unsure = ("unverified", "missed", "pending")
-        lacking = any(self.windows.get(kind, 0) for kind in unsure) or self.missed_runs
+        lacking = any(self.windows.get(kind, 0) or self.untimed.get(kind, 0) for kind in unsure) or self.missed_runs
         ended = any(self.runs.get(how, 0) for how in ("failed", "abandoned", "unfinished"))
         return 3 if lacking or ended or not self.runs.get("finished", 0) else 0
 
@@ -108,7 +116,8 @@ class Status(Shown):
     def card(self) -> Card:
         """Return what it shows of itself."""
         counted = [kind for kind in WINDOWS if any(each.windows.get(kind) for each in self.pipelines)]
-        header = ("pipeline", "contract", "due", "judged", *counted, "runs missed", "breaks", "judged up to")
+        untimed = ["untimed batches"] if any(each.untimed for each in self.pipelines) else []
+        header = ("pipeline", "contract", "due", "judged", *counted, *untimed, "runs missed", "breaks", "judged up to")
         rows = [
             (
                 each.pipeline,
@@ -116,6 +125,7 @@ class Status(Shown):
                 each.due,
                 each.judged,
                 *(each.windows.get(kind, 0) for kind in counted),
+                *([by_verdict(each.untimed)] if untimed else []),
                 each.missed_runs,
                 ", ".join(f"{count:,} {state}" for state, count in each.breaks.items()),
                 each.watermark or "",
@@ -229,8 +239,13 @@ def _pipeline(
     latest = (production or list(rows))[-1]
     contract = _contract(connection, latest.contract)
     batches = standing(connection, name, "production", iso(first), iso(last))
-    finished = [row for row in production if row.how == "finished"]
-    windows, due = _windows(contract, batches, finished, first, last, now)
+    covering = [row for row in production if row.how == "finished"]
+    timed = batches.filter(pl.col("batch_start").is_not_null())
+    untimed = _untimed(connection, name, [row.run for row in began])
+    if contract.window is None:
+        windows, due, untimed = untimed, sum(untimed.values()), {}
+    else:
+        windows, due = _windows(contract, contract.window, timed, covering, first, last, now)
     breaks = cases_of(connection, name, "production", now)
     when = pl.coalesce("batch_start", "first_at")
     breaks = breaks.filter((when >= iso(first)) & (when < iso(last)))
@@ -240,14 +255,28 @@ def _pipeline(
         f"{contract.name} version {contract.version}",
         windows,
         due,
-        int(batches.filter(pl.col("batch_start").is_not_null())["revisions"].gt(0).sum()),
+        int(timed["revisions"].gt(0).sum()),
         dict(breaks.group_by("state").len().iter_rows()),
         {how: count for how, count in ended.items() if count},
         _missed(production, first, min(last, now)),
         None if end is None else end.watermark,
         None if end is None else end.at,
         breaks.filter(pl.col("case").is_in(UNDECIDED)).height,
+        untimed,
     )
+
+
+def _untimed(connection: sa.Connection, pipeline: str, began: list[str]) -> dict[str, int]:
+    """Count what some runs found in batches without a start, each by the worst that one of them says of it."""
+    batches = schema.batches
+    query = sa.select(batches.c.run, batches.c.key, batches.c.verdict)
+    query = query.where(batches.c.batch_start.is_(None), batches.c.run.in_(finished(pipeline, "production")))
+    worst: dict[str, str] = {}
+    chosen = set(began)
+    for run, key, verdict in connection.execute(query):
+        if run in chosen and verdict is not None:
+            worst[key] = min(worst.get(key, verdict), verdict, key=WINDOWS.index)
+    return dict(Counter(worst.values()))
 
 
 def _contract(connection: sa.Connection, sha256: str) -> Contract:
@@ -260,8 +289,9 @@ def _contract(connection: sa.Connection, sha256: str) -> Contract:
 
 def _windows(
     contract: Contract,
+    window: Window,
     batches: pl.DataFrame,
-    finished: list[Any],
+    covering: list[Any],
     first: dt.datetime,
     last: dt.datetime,
     now: dt.datetime,
@@ -270,17 +300,13 @@ def _windows(
 
     One that has just closed waits for its run: it is missed when no run came for it in the time in which one was to.
     """
-    window = contract.window
-    if window is None:  # snapshots: each finished run is one
-        counted = Counter(batches["verdict"].drop_nulls().to_list())
-        return dict(counted), sum(counted.values())
     worst: dict[str, str] = {}
-    for start, verdict in batches.select("batch_start", "verdict").drop_nulls("batch_start").iter_rows():
+    for start, verdict in batches.select("batch_start", "verdict").iter_rows():
         told = [worst.get(start), verdict or "idle"]
         worst[start] = min((each for each in told if each is not None), key=WINDOWS.index)
-    covered = _covered(finished)
+    covered = _covered(covering)
     begins = min([begin for begin, _ in covered if begin is not None] + list(worst), default=None)
-    said = [row.every for row in finished if row.every is not None]
+    said = [row.every for row in covering if row.every is not None]
     patience = max(parse_duration(said[-1]) if said else 0, window.every)
     counted, due = Counter[str](), 0
     for start in window.starts_between(micros(first), min(micros(last), micros(now))):
@@ -324,6 +350,11 @@ def _missed(production: list[Any], first: dt.datetime, last: dt.datetime) -> int
     return len(slots) - sum(slot in slots for slot in begun)
 
 
+def by_verdict(counts: Mapping[str, int]) -> str:
+    """Return how many there are of each verdict, the worst first, in words."""
+    return ", ".join(f"{counts[kind]:,} {kind}" for kind in WINDOWS if counts.get(kind))
+
+
 def as_json(found: Status) -> str:
     """Return a status as JSON."""
     document = {
@@ -340,6 +371,7 @@ def as_json(found: Status) -> str:
                 "due": each.due,
                 "judged": each.judged,
                 "windows": dict(each.windows),
+                "untimed": dict(each.untimed),
                 "revised": each.revised,
                 "breaks": dict(each.breaks),
                 "undecided": each.undecided,

@@ -11,9 +11,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import integrity
 from integrity.cli import main
 from integrity.errors import UsageError
 from integrity.jobs import Job
+from integrity.ledger import Ledger
 from integrity.ledger.status import period_of, status
 
 from . import books
@@ -181,3 +183,44 @@ def test_windows_that_no_run_came_for_are_missed(folder: Path) -> None:
     assert (told.due, told.judged) == (6, 6)
     with pytest.raises(UsageError, match="no run of a pipeline 'nightli' is on record; did you mean 'nightly'"):
         status("ledger.db", pipeline="nightli")
+
+
+def test_a_snapshot_belongs_to_the_period_in_which_its_run_began(tmp_path: Path) -> None:
+    contract = integrity.Contract(name="snap", version=1, identity=["id"])
+    items = pl.DataFrame({"id": ["1", "2"]})
+    for month, there in ((2, items), (4, items[1:])):
+        moment = dt.datetime(2026, month, 1, 12, tzinfo=dt.UTC)
+        book = Ledger.open(tmp_path / "ledger.db", clock=books.ticking(moment))
+        # what it is said to be of changes nothing: it was read when it was read
+        integrity.reconcile(contract, items, there, ledger=book, as_of="2026-02-03T00:00:00Z")
+    seen = {}
+    for period in ("1999", "2026-02", "2026-03", "2026-04", "2030"):
+        (told,) = status(str(tmp_path / "ledger.db"), period=period).pipelines
+        assert sum(told.windows.values()) == told.due == told.judged
+        seen[period] = (dict(told.windows), told.exit_code)
+    assert seen == {
+        "1999": ({}, 3),
+        "2026-02": ({"pass": 1}, 0),
+        "2026-03": ({}, 3),
+        "2026-04": ({"fail": 1}, 1),
+        "2030": ({}, 3),
+    }
+
+
+def test_an_untimed_batch_is_told_in_the_period_of_its_run_and_is_no_window(tmp_path: Path) -> None:
+    contract = books.promise(partition=[])
+    items = books.sent(10)
+    moment = books.START + dt.timedelta(days=40)
+    book = Ledger.open(tmp_path / "ledger.db", clock=books.ticking(moment))
+    nowhen = items[:1].with_columns(
+        pl.lit("nowhen").alias("id"), pl.lit(None, pl.Datetime("us", "UTC")).alias("sent_at")
+    )
+    source = pl.concat([items, nowhen])
+    integrity.reconcile(contract, source, books.kept(source), ledger=book)
+    told = {}
+    for period in ("2026-03-01", "2026-04-10", "2026-04-11"):
+        (each,) = status(str(tmp_path / "ledger.db"), period=period, now=moment + dt.timedelta(hours=1)).pipelines
+        told[period] = (each.windows.get("pass", 0), dict(each.untimed), each.exit_code)
+    assert told["2026-03-01"] == (1, {}, 3)  # no run of that day
+    assert told["2026-04-10"] == (0, {"fail": 1}, 1)
+    assert told["2026-04-11"] == (0, {}, 3)
