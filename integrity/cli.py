@@ -28,7 +28,22 @@ __all__ = ["main"]
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
-@click.group(context_settings=_HELP)
+class _UnreadError(Exception):
+    """The reader of our output went away, as `| head` does."""
+
+
+class _Group(click.Group):
+    """Commands whose reader may go away: click would end with 1, which is the code of a finding."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Call the command."""
+        try:
+            return super().invoke(context)
+        except BrokenPipeError as error:
+            raise _UnreadError from error
+
+
+@click.group(cls=_Group, context_settings=_HELP)
 @click.version_option(package_name="processing-integrity", prog_name="integrity")
 def cli() -> None:
     """Test that what went in came out: complete, unchanged, once, on time, and by whom it should."""
@@ -173,17 +188,13 @@ def _demonstrated(made: Any, ledger: str, *, first: bool) -> bool:
 @click.option("--ledger", metavar="URL", envvar="INTEGRITY_LEDGER", help="Put the run on record there.")
 @click.option("--pipeline", metavar="NAME", help="As which pipeline it is recorded; the contract's name if left out.")
 @click.option("--environment", metavar="NAME", help="production or test, whose runs never count.")
-@click.option(
-    "--json", "json_", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write the result."
-)
-@click.option("--html", metavar="FILE", type=click.Path(dir_okay=False), help="Write it as a report for people.")
-@click.option("--lang", default="en", metavar="LANG", help="Of the report: en or ko.")
-@click.option("--zone", default="UTC", metavar="ZONE", help="In which time zone the report tells moments.")
-@click.option("--junit", metavar="FILE", type=click.Path(dir_okay=False), help="Write it as JUnit XML, for CI.")
-@click.option(
-    "--openlineage", metavar="FILE", type=click.Path(dir_okay=False), help="Write it as an OpenLineage event."
-)
-@click.option("--prometheus", metavar="FILE", type=click.Path(dir_okay=False), help="Write it for Prometheus.")
+@click.option("--json", "json_", metavar="FILE", help="Write the result.")
+@click.option("--html", metavar="FILE", help="Write it as a report for people.")
+@click.option("--lang", metavar="LANG", help="Of the report: en, which it is if left out, or ko.")
+@click.option("--zone", metavar="ZONE", help="In which time zone the report tells moments; UTC if left out.")
+@click.option("--junit", metavar="FILE", help="Write it as JUnit XML, for CI.")
+@click.option("--openlineage", metavar="FILE", help="Write it as an OpenLineage event.")
+@click.option("--prometheus", metavar="FILE", help="Write it for Prometheus.")
 def reconcile(
     contract: str,
     source: str,
@@ -205,10 +216,10 @@ def reconcile(
     ledger: str | None,
     pipeline: str | None,
     environment: str | None,
-    json_: Path | None,
+    json_: str | None,
     html: str | None,
-    lang: str,
-    zone: str,
+    lang: str | None,
+    zone: str | None,
     junit: str | None,
     openlineage: str | None,
     prometheus: str | None,
@@ -245,18 +256,27 @@ def reconcile(
 
         click.echo(said(contract, source, destination, **arguments))
         return 0
-    from integrity.jobs import check_reader, write_outputs
+    from integrity.contracts import file_of
+    from integrity.jobs import check_reader, outputs_of
+    from integrity.outputs import check_folders, check_targets, files_of_ledger
 
     if html is not None:
-        check_reader(lang, zone)
+        check_reader(lang or "en", zone or "UTC")
+    elif lang is not None or zone is not None:
+        option = "--lang" if lang is not None else "--zone"
+        raise UsageError(f"{option} is of the report, and none is written", "give --html FILE, or leave it out")
+    named = {"json": json_, "html": html, "junit": junit, "openlineage": openlineage, "prometheus": prometheus}
+    read: dict[str, Any] = {"the contract": file_of(contract), "the source": source, "the destination": destination}
+    read |= {f"the {name}": arguments[name] for name in ("grants", "outcomes", "members", "corrections")}
+    targets = check_targets({f"--{name}": path for name, path in named.items()}, read | files_of_ledger(ledger))
+    check_folders(targets)
 
     def finish(result: Any) -> int:
-        code = _finish(result, json_)
-        if html is not None:
-            result.to_html(html, lang=lang, zone=zone)
-        outputs = {"junit": junit, "openlineage": openlineage, "prometheus": prometheus}
-        write_outputs(result, pipeline or result.contract.name, **outputs)
-        return code
+        lacking = outputs_of(result, pipeline or result.contract.name, lang=lang or "en", zone=zone or "UTC", **named)
+        _show(result)  # what reads it may go away, as `| head` does: the files are written by then
+        if lacking is not None:
+            raise lacking
+        return int(result.exit_code)
 
     with _unrecorded(finish):
         with _progress() as progress:
@@ -272,10 +292,11 @@ def run(job: Path) -> int:
     from integrity.jobs import Job
 
     described = Job.from_yaml(job)
-    with _unrecorded(lambda result: _finish(result, None)):
+    with _unrecorded(_show):
         with _progress() as progress:
             result = described.run(progress)
-        return _finish(result, None)
+        _show(result)
+    return int(result.exit_code)
 
 
 @cli.command(name="notebook")
@@ -397,17 +418,24 @@ def _book(ledger: str | None, environment: str | None) -> Any:
 
 @contextlib.contextmanager
 def _unrecorded(show: Callable[[Any], Any]) -> Iterator[None]:
-    """Where a run could not be put on record, show and save what it found all the same."""
-    from integrity.errors import LedgerError
+    """Where a run could not be put on record, or its files not be written, show what it found all the same."""
+    from integrity.errors import LedgerError, UnwrittenError
 
     try:
         yield
+    except UnwrittenError as error:
+        if error.result is not None:
+            _show(error.result)
+        raise
     except LedgerError as error:
         if error.result is not None:
             from integrity.recording import saved_beside
 
-            show(error.result)
-            _say(saved_beside(error))
+            _say(saved_beside(error))  # before what can fail
+            try:
+                show(error.result)
+            except UnwrittenError as lacking:
+                _say(lacking)
         raise
 
 
@@ -423,15 +451,8 @@ def _show(result: Any) -> None:
     from integrity.report.terminal import show as show_result
 
     show_result(result, screen())
-
-
-def _finish(result: Any, json_: Path | None) -> int:
-    _show(result)
     if result.recorded is not None:
         screen().print(f"on record as run {result.recorded}", markup=False, highlight=False)
-    if json_ is not None:
-        result.to_json(json_)
-    return int(result.exit_code)
 
 
 def _pairs(texts: tuple[str, ...], default: str | None) -> dict[str, str]:
@@ -462,7 +483,7 @@ def _guarded(work: Callable[[], Any]) -> int:
     except (KeyboardInterrupt, click.Abort):
         _say("interrupted; nothing was recorded")
         return 130
-    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+    except (_UnreadError, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 4
     except Exception as error:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from integrity.cli_ledger import LEDGER, ledger_group, named_ledger
+from integrity.outputs import check_folders, check_targets, files_of_ledger
 from integrity.writing import write_atomically
 
 __all__ = ["report_command"]
@@ -21,7 +22,7 @@ def _page_options(command: _Command) -> _Command:
     for option in (
         click.option("--zone", default="UTC", show_default=True, metavar="ZONE", help="In which time zone."),
         click.option("--lang", default="en", show_default=True, metavar="LANG", help="en or ko."),
-        click.option("--html", required=True, metavar="FILE", type=click.Path(dir_okay=False), help="Where to."),
+        click.option("--html", required=True, metavar="FILE", help="Where to."),
     ):
         command = option(command)
     return command
@@ -36,6 +37,7 @@ def ledger_report(run: str | None, url: str | None, pipeline: str | None, html: 
     """Write the report of RUN, or of the latest that finished, as one page of HTML."""
     from integrity.ledger.recorded import recorded
 
+    check_folders(check_targets({"--html": html}, files_of_ledger(named_ledger(url))))
     chosen = recorded(named_ledger(url), run, pipeline=pipeline)
     chosen.to_html(html, lang=lang, zone=zone)
     click.echo(f"run {chosen.name}: {chosen.verdict}; wrote {html}")
@@ -49,6 +51,7 @@ def report_command(pack: Path, html: str, lang: str, zone: str) -> int:
     """Write the report of the evidence pack PACK as one page of HTML, made anew from its files."""
     from integrity.packs.reporting import report
 
+    check_folders(check_targets({"--html": html}, {"the pack": pack}))
     text: Any = report(pack, lang=lang, zone=zone)
     write_atomically(html, text)
     click.echo(f"the pack fits together; wrote {html}")

@@ -537,14 +537,23 @@ def contract(name_or_path: str | os.PathLike[str] | Contract) -> Contract:
     """
     if isinstance(name_or_path, Contract):
         return name_or_path
-    if isinstance(name_or_path, os.PathLike):
-        return Contract.from_yaml(name_or_path)
-    if not isinstance(name_or_path, str):
+    if not isinstance(name_or_path, (str, os.PathLike)):
         raise ContractError(f"a contract is a name, a path or a Contract, not {quoted(name_or_path)}", _START)
+    file = file_of(name_or_path)
+    if file is not None:
+        return Contract.from_yaml(file)
+    raise ContractError(
+        f"there is no built-in contract {name_or_path!r}", did_you_mean(str(name_or_path), builtin_contracts())
+    )
+
+
+def file_of(name_or_path: object) -> str | os.PathLike[str] | None:
+    """Return the file in which :func:`contract` finds a contract; ``None`` where that is none, or nothing is there."""
+    if isinstance(name_or_path, os.PathLike):
+        return name_or_path
+    if not isinstance(name_or_path, str):
+        return None
     separators = {"/", os.sep, os.altsep or "/"}
     if name_or_path.endswith((".yaml", ".yml")) or any(separator in name_or_path for separator in separators):
-        return Contract.from_yaml(name_or_path)
-    builtin = builtin_contracts()
-    if name_or_path not in builtin:
-        raise ContractError(f"there is no built-in contract {name_or_path!r}", did_you_mean(name_or_path, builtin))
-    return Contract.from_yaml(builtin[name_or_path])
+        return name_or_path
+    return builtin_contracts().get(name_or_path)

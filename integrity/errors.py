@@ -22,6 +22,7 @@ __all__ = [
     "PushdownError",
     "SelfTestError",
     "StoreError",
+    "UnwrittenError",
     "UsageError",
     "did_you_mean",
 ]
@@ -79,6 +80,16 @@ class MissingExtraError(IntegrityError, ImportError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs a part that is not installed", f"pip install 'processing-integrity[{extra}]'")
+
+
+class UnwrittenError(IntegrityError):
+    """Outputs could not be written; those that it does not name were.
+
+    Attributes:
+        result: What was found nevertheless; ``None`` where nothing was read yet.
+    """
+
+    result: Any = None
 
 
 class LedgerError(IntegrityError):

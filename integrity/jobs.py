@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
+from json import dumps
 from typing import TYPE_CHECKING, Any, Final
 
 from integrity.arguments import bound_of, contract_of, instant_of
-from integrity.contracts import Contract
-from integrity.errors import LedgerUnreachableError, UsageError, did_you_mean
+from integrity.contracts import Contract, file_of
+from integrity.errors import LedgerUnreachableError, UnwrittenError, UsageError, did_you_mean
+from integrity.outputs import check_targets, files_of_ledger, writing
 from integrity.plan import Plan, planned
 from integrity.reconciliation import carried_out, reconcile
 from integrity.recording import beginning, on_record
@@ -156,7 +159,29 @@ class Job:
             raise UsageError(f"{where}: {needing[0]} needs a ledger", "add it, as in ledger: sqlite:///ledger.db")
         if "html" in said:
             check_reader(said.get("lang", "en"), said.get("zone", "UTC"))
-        return cls(**said)
+        elif beside := [key for key in ("lang", "zone") if key in said]:
+            raise UsageError(f"{where}: {beside[0]} is of the report, and none is written", "add html: report.html")
+        job = cls(**said)
+        job.check_outputs({"the job": where})
+        return job
+
+    def check_outputs(self, besides: Mapping[str, object] | None = None) -> None:
+        """Refuse outputs that would overwrite what is read, or one another.
+
+        Args:
+            besides: What else is read.
+
+        Raises:
+            UsageError: one would.
+        """
+        read: dict[str, object] = {"the contract": file_of(self.contract)}
+        read |= {f"the {name}": getattr(self, name) for name in _STORES} | files_of_ledger(self.ledger)
+        outputs: dict[str, object] = {name: getattr(self, name) for name in _OUTPUTS}
+        if self.checkpoints:
+            from integrity.ledger.anchors import names_file
+
+            outputs |= {f"the checkpoint {to}": to for to in self.checkpoints if names_file(to)}
+        check_targets(outputs, read | dict(besides or {}))
 
     # --- running
 
@@ -173,8 +198,12 @@ class Job:
         Raises:
             LedgerBusyError: the same pipeline is being run right now.
             LedgerError: it could not be recorded. Where it was carried out nevertheless, the error has its ``result``.
+            UnwrittenError: it was carried out, and recorded, but an output could not be written; all others were. The
+                error has its ``result``.
+            UsageError: an output would overwrite what is read, or another output.
             IntegrityError: as :func:`integrity.reconcile` does.
         """
+        self.check_outputs()
         asked = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _OWN}
         asked["as_of"] = as_of or self.as_of
         if ledger is None and self.ledger is None:
@@ -183,10 +212,13 @@ class Job:
             try:
                 result = self._recorded(asked, progress, ledger)
             except LedgerUnreachableError as error:
-                if error.result is not None:
-                    self._write(error.result)
+                lacking = None if error.result is None else self._written(error.result)
+                if lacking is not None:
+                    error.advice = f"{error.advice}; besides, {lacking}"
                 raise
-        self._write(result)
+        lacking = self._written(result)
+        if lacking is not None:
+            raise lacking
         return result
 
     def _recorded(self, asked: dict[str, Any], progress: Progress | None, open_: Ledger | None) -> Result:
@@ -269,43 +301,57 @@ class Job:
         begins = bound_of(self.since, "since", promise)
         return moment(first if begins is None else max(first, begins))
 
-    def _write(self, result: Result) -> None:
-        pipeline = self.name or result.contract.name
-        if self.json is not None:
-            result.to_json(self.json)
-        if self.html is not None:
-            result.to_html(self.html, lang=self.lang, zone=self.zone)
-        write_outputs(result, pipeline, junit=self.junit, openlineage=self.openlineage, prometheus=self.prometheus)
+    def _written(self, result: Result) -> UnwrittenError | None:
+        """Write what the job wants written, and return what could not be."""
+        outputs = {name: getattr(self, name) for name in _OUTPUTS}
+        return outputs_of(result, self.name or result.contract.name, lang=self.lang, zone=self.zone, **outputs)
 
 
-def write_outputs(
+def outputs_of(
     result: Result,
     pipeline: str,
     *,
-    junit: str | os.PathLike[str] | None = None,
-    openlineage: str | os.PathLike[str] | None = None,
-    prometheus: str | os.PathLike[str] | None = None,
-) -> None:
-    """Write a result for other tools, each in its own form, where a file is named.
+    json: str | None = None,
+    html: str | None = None,
+    lang: str = "en",
+    zone: str = "UTC",
+    junit: str | None = None,
+    openlineage: str | None = None,
+    prometheus: str | None = None,
+) -> UnwrittenError | None:
+    """Write a result for people and for other tools, each in its own form, where a file is named.
 
-    Raises:
-        IntegrityError: a file cannot be written.
+    Returns:
+        What could not be written, with the result: all others were.
     """
-    import json
 
-    if junit is not None:
-        from integrity.report.junit import junit as as_junit
+    def as_junit(path: str) -> None:
+        from integrity.report.junit import junit
 
-        write_atomically(junit, as_junit(result))
-    if openlineage is not None:
-        from integrity.report.openlineage import openlineage as as_event
+        write_atomically(path, junit(result))
 
-        event = as_event(result, job=pipeline, namespace="integrity")
-        write_atomically(openlineage, json.dumps(event, ensure_ascii=False) + "\n")
-    if prometheus is not None:
-        from integrity.report.prometheus import prometheus as as_metrics
+    def as_openlineage(path: str) -> None:
+        from integrity.report.openlineage import openlineage
 
-        write_atomically(prometheus, as_metrics(result, pipeline=pipeline))
+        event = openlineage(result, job=pipeline, namespace="integrity")
+        write_atomically(path, dumps(event, ensure_ascii=False) + "\n")
+
+    def as_prometheus(path: str) -> None:
+        from integrity.report.prometheus import prometheus
+
+        write_atomically(path, prometheus(result, pipeline=pipeline))
+
+    wanted: list[tuple[str | None, Callable[[str], object]]] = [
+        (json, result.to_json),
+        (html, partial(result.to_html, lang=lang, zone=zone)),
+        (junit, as_junit),
+        (openlineage, as_openlineage),
+        (prometheus, as_prometheus),
+    ]
+    lacking = writing(partial(write, path) for path, write in wanted if path is not None)
+    if lacking is not None:
+        lacking.result = result
+    return lacking
 
 
 def check_reader(lang: str, zone: str) -> None:

@@ -30,13 +30,14 @@ from integrity.batches import batch_frame, total_counts
 from integrity.breaks import BY_NUMBER, Approving, BreakKind, Case
 from integrity.charges import Charges
 from integrity.comparison import compare
-from integrity.contracts import Assertion, Contract
+from integrity.contracts import Assertion, Contract, file_of
 from integrity.errors import BalanceError, UsageError, did_you_mean
 from integrity.examinations import examinations
 from integrity.in_force import operator, versions
 from integrity.items import Reader
 from integrity.joined import MERGED
 from integrity.outcomes import Outcomes
+from integrity.outputs import files_of_ledger
 from integrity.passes import measure as measure_side
 from integrity.plan import Plan, check_always, expanded, fresh, lag_of, planned, queries_of
 from integrity.recording import beginning, on_record
@@ -145,11 +146,18 @@ def reconcile(
         "rehash": rehash,
         "values": values,
     }
+    # What only this function was told; where the sides are, the result says itself.
+    read: dict[str, object] = {"the contract": file_of(contract)}
+    read |= files_of_ledger(ledger if isinstance(ledger, (str, os.PathLike)) else None)
     if ledger is None:
-        return carried_out(planned(contract, source, destination, **asked), progress)
+        return replace(carried_out(planned(contract, source, destination, **asked), progress), _read=read)
     promise = contract_of(contract)
     intended = beginning(promise, pipeline or promise.name, asked)
-    return on_record(ledger, intended, lambda: carried_out(planned(promise, source, destination, **asked), progress))
+
+    def work() -> Result:
+        return replace(carried_out(planned(promise, source, destination, **asked), progress), _read=read)
+
+    return on_record(ledger, intended, work)
 
 
 def carried_out(plan: Plan, progress: Progress | None = None) -> Result:

@@ -7,6 +7,7 @@ does not know how.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +24,7 @@ from integrity.batches import timeless
 from integrity.contracts import Assertion, Contract
 from integrity.errors import IntegrityError
 from integrity.examinations import Held
+from integrity.outputs import breaks_beside, check_targets
 from integrity.seals import Seals
 from integrity.shown import Card, Shown, Table, counted
 from integrity.spool import Log
@@ -154,6 +156,7 @@ class Result(Shown):
     operator: str = ""
     host: str = ""
     environment: str | None = None
+    _read: Mapping[str, object] = field(default_factory=dict)
     _seals: Seals | None = None
     _warnings: Log = field(default_factory=Log)
     _review: Log = field(default_factory=Log)
@@ -408,7 +411,7 @@ class Result(Shown):
             zone: The time zone in which moments are told; the page names it.
 
         Raises:
-            UsageError: there is no such language or time zone.
+            UsageError: there is no such language or time zone, or the file is one that was read.
             IntegrityError: the file cannot be written.
 
         Example:
@@ -422,9 +425,10 @@ class Result(Shown):
         from integrity.report.facts import facts_of
         from integrity.report.html import page
 
+        target = self._target("to_html()", path)
         text = page(facts_of(self), language=lang, zone=zone)
-        if path is not None:
-            write_atomically(path, text)
+        if target is not None:
+            write_atomically(target, text)
         return text
 
     def to_json(self, path: str | Path | None = None) -> str:
@@ -435,16 +439,20 @@ class Result(Shown):
         without a path the first 10,000 are given and ``breaks_total`` says how many there are.
 
         Raises:
+            UsageError: the file is one that was read.
             IntegrityError: the file cannot be written.
         """
-        if path is None:
+        target = self._target("to_json()", path)
+        if target is None:
             return self._text(None)
+        beside = breaks_beside(target)
         if self._breaks.rows <= BREAKS_IN_JSON:
-            write_atomically(path, f"{(text := self._text(None))}\n")
+            write_atomically(target, f"{(text := self._text(None))}\n")
+            with contextlib.suppress(OSError):  # breaks of an earlier result would be taken for this one's
+                beside.unlink()
             return text
-        beside = Path(path).parent / f"{Path(path).stem}.breaks.jsonl"
         text = self._text(beside)
-        with atomically(path) as whole, atomically(beside) as lines:  # both, or neither
+        with atomically(target) as whole, atomically(beside) as lines:  # both, or neither
             whole.write(f"{text}\n".encode(errors="backslashreplace"))
             whole.flush()
             for frame in self._frames():
@@ -453,6 +461,11 @@ class Result(Shown):
 
     def _text(self, beside: Path | None) -> str:
         return json.dumps(self._document(beside), ensure_ascii=False, indent=1)
+
+    def _target(self, what: str, path: object) -> Path | None:
+        """Where an output goes; never onto what was read."""
+        read = {f"the {name}": side.location for name, side in (*self.sides.items(), *self.references.items())}
+        return check_targets({what: path}, {**read, **self._read}).get(what)
 
     def _document(self, beside: Path | None) -> dict[str, Any]:
         breaks: list[dict[str, Any]] = []

@@ -32,8 +32,16 @@ _CELL: Final = 2_000
 def screen() -> Console:
     """Return the terminal, as wide as it is by now; where there is none, one that cuts no line."""
     if sys.stdout.isatty() or os.environ.get("COLUMNS"):
-        return Console()
-    return Console(width=_UNBOUND)
+        return _Screen()
+    return _Screen(width=_UNBOUND)
+
+
+class _Screen(Console):
+    """A terminal whose reader may go away, as `| head` does; whoever prints decides what that means."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise it again: Rich would end the process with 1, which is the code of a finding."""
+        raise
 
 
 @dataclass(frozen=True, slots=True)

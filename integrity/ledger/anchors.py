@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from integrity.errors import IntegrityError, LedgerError, MissingExtraError
 from integrity.ledger.checkpoints import Checkpoint
 from integrity.ledger.log import last_checkpoint
+from integrity.outputs import check_targets, files_of_ledger
 from integrity.writing import write_atomically
 
 if TYPE_CHECKING:
@@ -41,9 +42,12 @@ def send(ledger: Ledger, target: str, *, party: str | None = None) -> Checkpoint
         party: Who holds it then, as reports will say; the host, or the file's name, if left out.
 
     Raises:
+        UsageError: it would overwrite the ledger.
         LedgerError: it could not be sent. What was recorded before is.
         MissingExtraError: time stamps need a part that is not installed.
     """
+    if names_file(target):
+        check_targets({"the checkpoint": target}, files_of_ledger(ledger.database.file))
     with ledger.database.reading() as connection:
         checkpoint = last_checkpoint(connection)
     assert checkpoint is not None, "an open ledger has a leaf"
@@ -61,8 +65,14 @@ def send(ledger: Ledger, target: str, *, party: str | None = None) -> Checkpoint
     return checkpoint
 
 
+def names_file(target: str) -> bool:
+    """Tell whether a target is one file: no URL, and no folder, in which each checkpoint gets a file of its own."""
+    path = Path(target)
+    return "://" not in target and not (path.is_dir() or path.suffix == "" or target.endswith(os.sep))
+
+
 def _kept(path: Path, checkpoint: Checkpoint) -> None:
-    if path.is_dir() or path.suffix == "" or str(path).endswith(os.sep):
+    if not names_file(str(path)):
         path = path / f"{checkpoint.origin.replace('/', '-')}-{checkpoint.size:09d}.checkpoint"
     try:
         with contextlib.suppress(OSError):  # what hinders that hinders the writing

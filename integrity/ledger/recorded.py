@@ -25,6 +25,7 @@ from integrity.errors import LedgerError, UsageError
 from integrity.ledger import schema
 from integrity.ledger.history import pipelines, rows_of
 from integrity.ledger.listing import named, there
+from integrity.outputs import check_targets, files_of_ledger
 from integrity.report.facts import OF_A_KIND, Facts, OnRecord
 from integrity.report.html import page
 from integrity.result import Reached
@@ -75,6 +76,7 @@ class RecordedRun(Shown):
     described: Mapping[str, Any]
     _batches: pl.DataFrame
     _breaks: pl.DataFrame
+    _ledger: Path | None = None
 
     @property
     def finished(self) -> Mapping[str, Any]:
@@ -175,13 +177,14 @@ class RecordedRun(Shown):
         """Return the report of this run, as :meth:`integrity.Result.to_html` does.
 
         Raises:
-            UsageError: there is no such language or time zone.
+            UsageError: there is no such language or time zone, or the file is the ledger.
             LedgerError: it found nothing.
             IntegrityError: the file cannot be written.
         """
+        target = check_targets({"to_html()": path}, files_of_ledger(self._ledger)).get("to_html()")
         text = page(self.facts, language=lang, zone=zone)
-        if path is not None:
-            write_atomically(path, text)
+        if target is not None:
+            write_atomically(target, text)
         return text
 
     def card(self) -> Card:
@@ -227,7 +230,8 @@ def recorded(url: str | os.PathLike[str], run: str | None = None, *, pipeline: s
         UsageError: there is no such run.
         LedgerError: there is no ledger, or it cannot be read.
     """
-    with there(url).reading() as connection:
+    database = there(url)
+    with database.reading() as connection:
         name = named(connection, run) if run is not None else _latest(connection, pipeline)
         leaves = schema.leaves
 
@@ -251,7 +255,9 @@ def recorded(url: str | os.PathLike[str], run: str | None = None, *, pipeline: s
                 (schema.breaks, "break", "identity", contract.identity),
             )
         ]
-    return RecordedRun(name, contract, started, ended, json.loads(str(ending)) if found else {}, *frames)
+    described = json.loads(str(ending)) if found else {}
+    batches, breaks = frames
+    return RecordedRun(name, contract, started, ended, described, batches, breaks, database.file)
 
 
 def _latest(connection: sa.Connection, pipeline: str | None) -> str:
