@@ -21,7 +21,7 @@ from integrity.sides import Role
 from integrity.stores import open_store
 from integrity.stores.base import RelievedStore, SearchableStore
 from integrity.totals import ControlTotals
-from integrity.values import micros, moment
+from integrity.values import CALENDAR, micros, moment
 from integrity.windows import format_duration, is_time_zone
 
 __all__ = [
@@ -162,7 +162,12 @@ def instant_of(given: dt.datetime | str, what: str) -> int:
         raise UsageError(f"{what} is a datetime or ISO 8601 text, not {given!r}", "give it its time and offset")
     if given.utcoffset() is None:
         raise UsageError(f"{what} {given.isoformat()} has no time zone", "write its offset, as in +09:00 or Z")
-    return micros(given)
+    try:
+        return micros(given)
+    except OverflowError:
+        raise UsageError(
+            f"{what} {given.isoformat()} is not in the years 1 to 9999 of UTC", "name a moment that is"
+        ) from None
 
 
 def bound_of(given: Instant, what: str, promise: Contract) -> int | None:
@@ -173,7 +178,8 @@ def bound_of(given: Instant, what: str, promise: Contract) -> int | None:
     us = instant_of(given, what)
     if not promise.window.is_boundary(us):
         start = promise.window.start_of(us)
-        near = f"{moment(start).isoformat()} or {moment(promise.window.end_of(start)).isoformat()}"
+        ends = (start, min(promise.window.end_of(start), CALENDAR[1]))
+        near = " or ".join(moment(end).isoformat() for end in ends)
         raise UsageError(
             f"{what} {moment(us).isoformat()} is not on a boundary of the windows "
             f"of {format_duration(promise.window.every)}",

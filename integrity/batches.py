@@ -6,7 +6,9 @@ import polars as pl
 
 from integrity.contracts import BATCH_COLUMNS, Contract
 from integrity.latency import percentiles
+from integrity.timestamps import dated
 from integrity.totals import BATCH
+from integrity.values import CALENDAR
 
 __all__ = ["batch_frame", "timeless", "total_counts"]
 
@@ -54,8 +56,8 @@ def batch_frame(judged: pl.DataFrame, histogram: pl.DataFrame, contract: Contrac
         for side in ("source", "destination")
     ]
     timed = joined.with_columns(
-        pl.col(BATCH).cast(_UTC).alias("batch_start"),
-        ends.cast(_UTC).alias("batch_end"),
+        dated(BATCH).alias("batch_start"),
+        ends.clip(*CALENDAR).cast(_UTC).alias("batch_end"),
         *(pl.when(located).then(pl.col(name)).alias(name) for name in counts),
         pl.when(located).then("completeness_ratio").alias("completeness_ratio"),
         *(pl.col(name).cast(pl.Duration("us")) for name in ("latency_p50", "latency_p95", "latency_max")),

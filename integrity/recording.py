@@ -21,7 +21,7 @@ from integrity.contracts import Contract
 from integrity.errors import IntegrityError, LedgerError, LedgerUnreachableError
 from integrity.in_force import spec_sha256, versions
 from integrity.result import Result
-from integrity.values import moment
+from integrity.values import iso, moment
 
 if TYPE_CHECKING:
     from integrity.ledger import Beginning, Ledger, Recording
@@ -82,7 +82,7 @@ def beginning(
 def _iso(us: int | None) -> str | None:
     if us is None:
         return None
-    return moment(us).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    return iso(moment(us))
 
 
 def on_record(

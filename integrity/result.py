@@ -29,7 +29,9 @@ from integrity.seals import Seals
 from integrity.shown import Card, Shown, Table, counted
 from integrity.spool import Log
 from integrity.summary import Statement, Summary, found_in, in_english, summary_of
+from integrity.timestamps import dated
 from integrity.totals import BATCH, scale_of, scaled
+from integrity.values import iso
 from integrity.verdicts import Verdict
 from integrity.writing import atomically, write_atomically
 
@@ -224,7 +226,7 @@ class Result(Shown):
             roots = pl.DataFrame(schema={**texts, BATCH: pl.Int64, "records": pl.Int64})
         else:
             roots = self._seals.roots
-        named = roots.with_columns(pl.col(BATCH).cast(_UTC).alias("batch_start"))
+        named = roots.with_columns(dated(BATCH).alias("batch_start"))
         ordered = named.select(*self.contract.partition, "batch_start", "side", "records", "root")
         return ordered.sort(*self.contract.partition, "batch_start", pl.col("side") != "source", nulls_last=True)
 
@@ -327,7 +329,7 @@ class Result(Shown):
         """The start of a row of batches, as a person reads it; all of them are UTC."""
         if row["batch_start"] is None:
             return timeless(self.contract)
-        return f"{row['batch_start']:%Y-%m-%d %H:%M:%S}"
+        return str(row["batch_start"].replace(tzinfo=None).isoformat(" ", "seconds"))
 
     def failing(self) -> pl.DataFrame:
         """The batches that are neither good nor merely open, as Polars."""
@@ -544,10 +546,10 @@ def _read(side: SideRead) -> dict[str, Any]:
 def _public(breaks: pl.DataFrame) -> pl.DataFrame:
     return breaks.select(
         "break_id",
-        pl.col(BATCH).cast(_UTC).alias("batch_start"),
+        dated(BATCH).alias("batch_start"),
         pl.exclude("break_id", BATCH, "event_time", "processed_time", "latency", "reason", "^__p\\..*$"),
-        pl.col("event_time").cast(_UTC),
-        pl.col("processed_time").cast(_UTC),
+        dated("event_time"),
+        dated("processed_time"),
         pl.col("latency").cast(pl.Duration("us")),
         "reason",
     )
@@ -560,7 +562,7 @@ def _jsonable(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _iso(moment: dt.datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return None if moment is None else iso(moment)
 
 
 def _pandas_types(type_: pa.DataType) -> Any:

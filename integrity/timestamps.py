@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pyarrow as pa
 
-from integrity.values import EPOCH, instant, localise
+from integrity.values import CALENDAR, EPOCH, instant, localise
 
-__all__ = ["fixed_offset", "hide", "localised", "micros_of", "parsed", "scatter"]
+__all__ = ["dated", "fixed_offset", "hide", "localised", "micros_of", "parsed", "scatter"]
 
 #: Between these years chrono-tz (Polars) and zoneinfo (Python) hold the same rules; outside, zoneinfo decides alone.
 _SAME_ZONES = (0, 2_145_916_800_000_000)  # 1970-01-01 .. 2038-01-01, microseconds
@@ -25,6 +25,14 @@ _ISO_COMMON = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\.[0-9]{1,9})?"
     r"(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])?$"
 )
+
+
+def dated(column: str) -> pl.Expr:
+    """Instants as moments that can be written down: what lies outside the years 1 to 9999 is their first or last.
+
+    No date of Python, no JSON and no database has others; and an instant that was read is at most a day away from them.
+    """
+    return pl.col(column).cast(pl.Int64).clip(*CALENDAR).cast(pl.Datetime("us", "UTC"))
 
 
 def micros_of(array: pa.Array[Any]) -> pl.Series:

@@ -28,6 +28,7 @@ __all__ = [
     "Unreadable",
     "canonical_value",
     "instant",
+    "iso",
     "localise",
     "micros",
     "moment",
@@ -63,6 +64,16 @@ def micros(moment: dt.datetime) -> int:
 def moment(us: int) -> dt.datetime:
     """The aware UTC datetime of microseconds since the epoch."""
     return EPOCH.replace(tzinfo=dt.UTC) + us * _US
+
+
+def iso(moment: dt.datetime) -> str:
+    """Return an aware moment as it is written for other tools: UTC, to the microsecond, its year in four digits.
+
+    Example:
+        >>> iso(dt.datetime(1, 3, 1, 9, tzinfo=dt.timezone(dt.timedelta(hours=9))))
+        '0001-03-01T00:00:00.000000Z'
+    """
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
 
 
 class Unreadable(str):

@@ -11,7 +11,10 @@ of a local date starts at the first instant at which the local clock shows that 
 midnight that does not exist starts where the clock lands, a midnight that comes twice starts the first time,
 and a date that was skipped is a window of no length, which is no window.
 
-Exact for every instant of the years 1 to 9999, by the IANA database that ``zoneinfo`` finds.
+Exact for every instant of the years 1 to 9999, by the IANA database that ``zoneinfo`` finds. The calendar begins with
+the year 1 in UTC, and so does its first window: one that would have begun before that, as a day of Seoul does, is cut
+off there, because no date, no JSON and no database could say when it began. The last window is as long as it is; who
+has to write down its end writes :data:`integrity.values.CALENDAR`'s.
 """
 
 from __future__ import annotations
@@ -54,6 +57,9 @@ _EPOCH_ORDINAL: Final = _EPOCH.toordinal()
 #: Day numbers (days since the epoch) between which datetime can be asked without running over its ends.
 _FIRST_DAY: Final = date.min.toordinal() - _EPOCH_ORDINAL
 _LAST_DAY: Final = date(9999, 1, 1).toordinal() - _EPOCH_ORDINAL
+
+#: The first instant of the year 1, UTC, before which no window begins.
+_FIRST: Final = _FIRST_DAY * DAY
 
 #: The Gregorian calendar, weekdays and all, repeats after 400 years, and with it every rule of summer time.
 _CYCLE_DAYS: Final = 146_097
@@ -153,9 +159,9 @@ class Window:
     def start_of(self, us: int) -> int:
         """Return the start of the window that holds this instant."""
         if self.timezone is None:
-            return us - us % self.every
+            return max(_FIRST, us - us % self.every)
         near = [_first_instant(self.timezone, self._aligned(day)) for day in _days_around(us // DAY)]
-        return max(start for start in near if start <= us)
+        return max(_FIRST, *(start for start in near if start <= us))
 
     def end_of(self, start_us: int) -> int:
         """Return the next boundary after this instant: the end of the window that it starts, or lies in."""
@@ -183,7 +189,7 @@ class Window:
         if events.dtype != pl.Int64:
             raise TypeError(f"instants come as Int64 microseconds, not as {events.dtype}")
         if self.timezone is None:
-            return events // self.every * self.every
+            return (events // self.every * self.every).clip(lower_bound=_FIRST)
         known = events.drop_nulls()
         if known.is_empty():
             return events
@@ -193,7 +199,7 @@ class Window:
         boundaries = np.array([_first_instant(self.timezone, day) for day in sorted(dates)], dtype=np.int64)
         # Nulls take part as an instant that is there anyway, so that they add no boundary.
         instants = events.fill_null(known[0]).to_numpy()
-        starts = boundaries[np.searchsorted(boundaries, instants, side="right") - 1]
+        starts = np.maximum(boundaries[np.searchsorted(boundaries, instants, side="right") - 1], _FIRST)
         return pl.select(pl.when(events.is_not_null()).then(pl.Series(events.name, starts, dtype=pl.Int64))).to_series()
 
     def ends(self, events: pl.Series) -> pl.Series:

@@ -18,7 +18,7 @@ from integrity.canonical import ENCODING_VERSION
 from integrity.contracts import Contract
 from integrity.errors import ContractError, StoreError, UsageError, did_you_mean
 from integrity.totals import BATCH, ControlTotals, scale_of
-from integrity.values import micros, moment
+from integrity.values import iso, micros, moment
 
 __all__ = ["Totals", "control_totals", "difference", "recorded", "rows_of"]
 
@@ -284,4 +284,4 @@ def _read(path: str) -> Any:
 
 
 def _iso(us: int | None) -> str | None:
-    return None if us is None else moment(us).strftime("%Y-%m-%dT%H:%M:%S.%fZ").replace(".000000Z", "Z")
+    return None if us is None else iso(moment(us)).replace(".000000Z", "Z")

@@ -23,6 +23,7 @@ from integrity.ledger.log import canonical_json, iso
 from integrity.ledger.rows import commitments, salts, with_digest
 from integrity.merkle import leaf_hash, root_of
 from integrity.result import Result
+from integrity.timestamps import dated
 from integrity.totals import BATCH
 from integrity.values import micros, moment
 
@@ -130,7 +131,7 @@ def private(run: str, scope: str, number: int, body: Mapping[str, Any]) -> tuple
 
 def instants(column: str) -> pl.Expr:
     """A column of moments as the ledger writes them."""
-    return pl.col(column).cast(_UTC).dt.strftime(_ISO).str.zfill(27).alias(column)
+    return dated(column).dt.strftime(_ISO).str.zfill(27).alias(column)
 
 
 def batch_rows(result: Result, of: Keying) -> Kept:

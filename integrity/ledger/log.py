@@ -19,6 +19,7 @@ from integrity.ledger import schema
 from integrity.ledger.checkpoints import Checkpoint
 from integrity.ledger.keys import LedgerKey
 from integrity.merkle import Frontier, leaf_hash
+from integrity.values import iso
 
 __all__ = ["LEAF", "Clock", "Said", "append", "canonical_json", "iso", "last_checkpoint"]
 
@@ -114,13 +115,3 @@ def _exact(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= _EXACT:
         return str(value)
     return value
-
-
-def iso(moment: dt.datetime) -> str:
-    """Return a moment as the ledger writes it: UTC, to the microsecond.
-
-    Example:
-        >>> iso(dt.datetime(2026, 3, 1, 9, tzinfo=dt.timezone(dt.timedelta(hours=9))))
-        '2026-03-01T00:00:00.000000Z'
-    """
-    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
