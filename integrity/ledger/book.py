@@ -16,7 +16,7 @@ import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import polars as pl
 import sqlalchemy as sa
@@ -30,12 +30,11 @@ from integrity.ledger.keys import KEY_VARIABLE, LedgerKey, PublicKey
 from integrity.ledger.log import Clock, Said, append, iso
 from integrity.ledger.persons import named_person
 from integrity.ledger.rows import root
+from integrity.ledger.schema import ENVIRONMENTS
 from integrity.result import Result
 
 __all__ = ["ENVIRONMENTS", "Beginning", "Ledger", "Recording", "TakenUp", "utc_now"]
 
-#: Runs of ``test`` are recorded and never count.
-ENVIRONMENTS: Final = ("production", "test")
 _ENVIRONMENT, _OPERATOR = "INTEGRITY_ENVIRONMENT", "INTEGRITY_OPERATOR"
 _ORIGIN = re.compile(r"[A-Za-z0-9._~/:-]{1,200}")
 

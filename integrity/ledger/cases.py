@@ -15,6 +15,7 @@ from typing import Any, Final
 import polars as pl
 import sqlalchemy as sa
 
+from integrity.checks import one_of
 from integrity.ledger import schema
 from integrity.ledger.database import there
 from integrity.ledger.history import became_of, shown_of, standing_breaks
@@ -175,6 +176,7 @@ def trace(
         UsageError: no break is called so, or several are.
         LedgerError: there is no ledger, or it cannot be read.
     """
+    one_of("environment", environment, schema.ENVIRONMENTS)
     with there(url).reading() as connection:
         runs, leaves = schema.runs, schema.leaves
         trail = located(connection, name, environment, key)

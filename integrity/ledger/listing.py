@@ -10,12 +10,14 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
+from integrity.checks import at_least_one, one_of, texts
 from integrity.errors import UsageError, did_you_mean
 from integrity.ledger import schema
 from integrity.ledger.cases import cases_of
 from integrity.ledger.database import there
 from integrity.ledger.history import pipelines
 from integrity.ledger.log import iso
+from integrity.ledger.trails import Case
 
 __all__ = ["breaks", "run_of", "runs", "there"]
 
@@ -42,7 +44,12 @@ def runs(
     Returns:
         ``run``, ``pipeline``, ``contract`` (its SHA-256), ``environment``, ``at`` (when it began), ``how`` it ended
         (null: never), ``verdict``, ``ended`` and ``breaks``: how many rows of them it recorded.
+
+    Raises:
+        UsageError: there is no such pipeline, or none are asked for.
+        LedgerError: there is no ledger, or it cannot be read.
     """
+    at_least_one(last=last)
     of, endings, found = schema.runs, schema.endings, schema.breaks
     count = sa.select(sa.func.count()).where(found.c.run == of.c.run).scalar_subquery()
     columns = (of.c.run, of.c.pipeline, of.c.contract, of.c.environment, of.c.at)
@@ -62,7 +69,10 @@ def runs(
 
 
 def _check_pipeline(connection: sa.Connection, pipeline: str | None) -> None:
-    if pipeline is not None and pipeline not in (known := pipelines(connection)):
+    if pipeline is None:
+        return
+    texts(pipeline=pipeline)
+    if pipeline not in (known := pipelines(connection)):
         raise UsageError(f"no run of a pipeline {pipeline!r} is on record", did_you_mean(pipeline, known))
 
 
@@ -72,6 +82,7 @@ def named(connection: sa.Connection, run: str) -> str:
     Raises:
         UsageError: there is none, or there are several.
     """
+    texts(run=run)
     of = schema.runs
     query = sa.select(of.c.run).where(of.c.run.startswith(run, autoescape=True)).limit(3)
     found = [name for (name,) in connection.execute(query)]
@@ -140,7 +151,14 @@ def breaks(
     Returns:
         ``pipeline``, ``identity`` (JSON; null where it was erased), and what
         :func:`integrity.ledger.cases.cases_of` tells.
+
+    Raises:
+        UsageError: there is no such pipeline, state, case or environment.
+        LedgerError: there is no ledger, or it cannot be read.
     """
+    one_of("state", state, schema.STATES)
+    one_of("case", case, Case)
+    one_of("environment", environment, schema.ENVIRONMENTS)
     moment = now or dt.datetime.now(dt.UTC)
     database = there(url)
     frames = []

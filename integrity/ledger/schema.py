@@ -196,6 +196,11 @@ dispositions = sa.Table(
     sa.Index("dispositions_by_break", "run", "number"),
 )
 
+#: Runs of ``test`` are recorded and never count.
+ENVIRONMENTS: Final = ("production", "test")
+#: What may have become of a break.
+STATES: Final = ("open", "healed", "withdrawn", "cleared")
+
 #: The tables whose rows a run's last leaf commits to, by root.
 EVIDENCE: Final = (batches, breaks, changes, seals)
 #: What the database itself keeps from being changed or deleted; of ``secrets`` only what was erased on record may go.

@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import sqlalchemy as sa
 
+from integrity.checks import texts
 from integrity.contracts import Contract
 from integrity.errors import LedgerError, UsageError, did_you_mean
 from integrity.ledger import schema
@@ -160,13 +161,16 @@ def period_of(text: str | None, now: dt.datetime, timezone: str | None = None) -
         ['2026-11-01T00:00:00+00:00', '2026-12-01T00:00:00+00:00']
     """
     zone = ZoneInfo(timezone) if timezone else dt.UTC
-    if text is None:
+    if text is not None:
+        texts(period=text)
+    else:
         text = now.astimezone(zone).date().isoformat()
     try:
         if "/" in text:
             first, last = (dt.datetime.fromisoformat(part) for part in text.split("/"))
             if first.tzinfo is None or last.tzinfo is None or first >= last:
                 raise ValueError("moments need offsets, and an order")
+            iso(first), iso(last)  # what no date of UTC can say is no moment here
             return first, last
         if not re.fullmatch(r"[0-9]{4}(-[0-9]{2}){0,2}", text):
             raise ValueError("neither a year, a month nor a day")

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from integrity.checks import texts
 from integrity.errors import UsageError, did_you_mean
 from integrity.ledger import schema
 from integrity.ledger.keys import LedgerKey
@@ -311,6 +312,7 @@ def located(connection: sa.Connection, name: str, environment: str, key: LedgerK
     Raises:
         UsageError: no break is called so, or several are.
     """
+    texts(**{"the name of a break": name})
     runs, secrets, breaks = schema.runs, schema.secrets, schema.breaks
     row = _ROW.fullmatch(name.strip())
     if row is not None:

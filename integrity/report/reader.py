@@ -13,6 +13,7 @@ from babel.dates import format_datetime
 from babel.numbers import get_group_symbol
 from markupsafe import Markup, escape
 
+from integrity.checks import texts
 from integrity.errors import UsageError, did_you_mean
 from integrity.harmless import plain
 from integrity.report.words import LANGUAGES, WORDS
@@ -55,6 +56,7 @@ class Reader:
         Raises:
             UsageError: there is no such language or zone.
         """
+        texts(lang=language, zone=zone)
         if language not in LANGUAGES:
             way = did_you_mean(language, LANGUAGES) or f"there are {', '.join(LANGUAGES)}"
             raise UsageError(f"a report cannot be written in {plain(language)!r}", way)
