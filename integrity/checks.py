@@ -32,14 +32,14 @@ def texts(**given: object) -> None:
             )
 
 
-def at_least_one(**given: int) -> None:
-    """Refuse a number of things to show that shows none.
+def at_least_one(**given: int | None) -> None:
+    """Refuse a number of things to show that shows none; ``None`` is all of them.
 
     Raises:
         UsageError: one is below 1.
     """
     for name, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise UsageError(f"{name} is {value!r}", "ask for at least 1")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from integrity.cli_ledger import LEDGER, ledger_group, named_ledger, opened_ledger, short
+from integrity.cli_ledger import LEDGER, ledger_group, named_ledger, opened_ledger, saying, short
 from integrity.screens import Rows, screen
 from integrity.shown import counted
 
@@ -16,8 +16,8 @@ __all__ = ["confirm", "dispose", "lift", "propose", "refuse", "reopen", "require
 _Command = Callable[..., int]
 _KINDS = ("corrected", "timing", "accepted", "false-positive")
 _BREAKS = click.argument("breaks", nargs=-1, required=True, metavar="BREAK...")
-_BY = click.option("--by", required=True, metavar="PERSON", help="Who decides it.")
-_REASON = click.option("--reason", required=True, metavar="TEXT", help="Why.")
+_BY = saying("--by", required=True, metavar="PERSON", help="Who decides it.")
+_REASON = saying("--reason", required=True, metavar="TEXT", help="Why.")
 _RULED = click.argument("kinds", nargs=-1, required=True, metavar="KIND...", type=click.Choice(_KINDS))
 
 
@@ -25,8 +25,8 @@ def _deciding(command: _Command) -> _Command:
     """What is decided, why, and on what."""
     for option in (
         _BY,
-        click.option("--control", metavar="TEXT", help="The compensating control, of what is accepted."),
-        click.option("--reference", required=True, metavar="REFERENCE", help="Where it was discussed."),
+        saying("--control", metavar="TEXT", help="The compensating control, of what is accepted."),
+        saying("--reference", required=True, metavar="REFERENCE", help="Where it was discussed."),
         _REASON,
         click.option("--as", "kind", required=True, type=click.Choice(_KINDS), help="As what."),
         LEDGER,

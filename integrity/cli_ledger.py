@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -19,6 +20,7 @@ __all__ = [
     "named_ledger",
     "opened_ledger",
     "reperform_command",
+    "saying",
     "short",
     "status_command",
     "verify_command",
@@ -26,10 +28,27 @@ __all__ = [
 
 #: Of fewer pipelines than that the status is a column each.
 _MANY: Final = 4
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+#: How some of what is said on record looks.
+_SUCH: Final = {"--by": "kim", "--reference": "T-117", "--ticket": "T-117", "--approver": "lee"}
 #: By which option each verb is told where the ledger is.
 LEDGER = click.option(
     "--ledger", "url", envvar="INTEGRITY_LEDGER", metavar="URL", help="sqlite:///ledger.db, postgresql://…, or a path."
 )
+
+
+def saying(option: str, **more: Any) -> Callable[[_Command], _Command]:
+    """Return an option whose text comes on record: it says something, and a screen shows it as it is."""
+    such = _SUCH.get(option, "'…'")
+
+    def check(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+        if text is not None and not text.strip():
+            raise UsageError(f"{option} says nothing", f"write it out, as in {option} {such}")
+        if text is not None and not " ".join(text.split()).isprintable():
+            raise UsageError(f"{option} holds signs that no screen shows", "write it as plain text")
+        return text
+
+    return click.option(option, callback=check, **more)
 
 
 @click.group(name="ledger")
@@ -95,7 +114,7 @@ def upgrade(url: str | None) -> int:
 @ledger_group.command()
 @LEDGER
 @click.option("--pipeline", metavar="NAME", help="Of one pipeline.")
-@click.option("--last", default=20, show_default=True, help="How many.")
+@click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
 def runs(url: str | None, pipeline: str | None, last: int) -> int:
     """The runs on record, the latest first."""
     from integrity.ledger.listing import runs as listed
@@ -137,16 +156,16 @@ def show(run: str, url: str | None) -> int:
     help="What is to be done about them; all if left out.",
 )
 @click.option("--identities", is_flag=True, help="Show whose they are. They may be private.")
-@click.option("--last", default=50, show_default=True, help="How many.")
+@click.option("--last", type=click.IntRange(min=1), default=50, show_default=True, help="How many.")
 def breaks(url: str | None, pipeline: str | None, state: str, case: str | None, identities: bool, last: int) -> int:
     """The breaks on record, what became of them and what was decided, the oldest first."""
     from integrity.ledger.cases import ageing
     from integrity.ledger.listing import breaks as listed
 
     frame = listed(named_ledger(url), pipeline=pipeline)
-    undecided = ageing(frame) if frame.width else {}
-    frame = frame if state == "all" or not frame.width else frame.filter(state=state)
-    frame = frame if case is None or not frame.width else frame.filter(case=case)
+    undecided = ageing(frame)
+    frame = frame if state == "all" else frame.filter(state=state)
+    frame = frame if case is None else frame.filter(case=case)
     names = ["break", "pipeline", "kind", "batch (UTC)", "first found", "days", "state", "case", "decided"]
     rows = []
     for row in frame.head(last).iter_rows(named=True):
@@ -192,7 +211,7 @@ def verify(url: str | None, held: tuple[Path, ...], key: str | None, every: bool
 @ledger_group.command()
 @click.argument("target")
 @LEDGER
-@click.option("--party", metavar="NAME", help="Who holds it then, as reports will say.")
+@saying("--party", metavar="NAME", help="Who holds it then, as reports will say.")
 def send(target: str, url: str | None, party: str | None) -> int:
     """Send the checkpoint to TARGET: a file, a folder, https://…, or rfc3161+https://… (a time stamp)."""
     from integrity.ledger.anchors import send as sent
@@ -205,9 +224,9 @@ def send(target: str, url: str | None, party: str | None) -> int:
 @ledger_group.command()
 @click.argument("contract")
 @LEDGER
-@click.option("--approver", required=True, metavar="PERSON", help="Who approves it.")
-@click.option("--ticket", required=True, metavar="REFERENCE", help="Where that was discussed.")
-@click.option("--author", metavar="PERSON", help="Who wrote it.")
+@saying("--approver", required=True, metavar="PERSON", help="Who approves it.")
+@saying("--ticket", required=True, metavar="REFERENCE", help="Where that was discussed.")
+@saying("--author", metavar="PERSON", help="Who wrote it.")
 @click.option(
     "--from", "effective", metavar="TIME", help="From when on it is in force, with its offset; now if left out."
 )
@@ -250,8 +269,8 @@ def changes(url: str | None, period: str | None) -> int:
 @LEDGER
 @click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Of which items; all must hold.")
 @click.option("--break", "breaks", multiple=True, metavar="BREAK", help="Of which break, as ledger breaks names it.")
-@click.option("--basis", required=True, metavar="TEXT", help="On what basis: a request, a law.")
-@click.option("--by", required=True, metavar="PERSON", help="Who decided it.")
+@saying("--basis", required=True, metavar="TEXT", help="On what basis: a request, a law.")
+@saying("--by", required=True, metavar="PERSON", help="Who decided it.")
 def erase(url: str | None, where: tuple[str, ...], breaks: tuple[str, ...], basis: str, by: str) -> int:
     """Erase what names a person's items; counts and verdicts stay, and the log says that it was done."""
     from integrity.ledger.erasing import erase as erased
@@ -270,8 +289,8 @@ def erase(url: str | None, where: tuple[str, ...], breaks: tuple[str, ...], basi
 @ledger_group.command()
 @LEDGER
 @click.option("--keep", required=True, metavar="DURATION", help="How long private texts are kept, such as 400d.")
-@click.option("--basis", required=True, metavar="TEXT", help="The retention policy.")
-@click.option("--by", required=True, metavar="PERSON", help="Who decided it.")
+@saying("--basis", required=True, metavar="TEXT", help="The retention policy.")
+@saying("--by", required=True, metavar="PERSON", help="Who decided it.")
 def expire(url: str | None, keep: str, basis: str, by: str) -> int:
     """Erase what is private of runs that are older than it is to be kept."""
     from integrity.ledger.erasing import expire as expired
@@ -398,18 +417,19 @@ def status_command(url: str | None, period: str | None, pipeline: str | None, as
         return found.exit_code
     first, last = (moment.strftime("%Y-%m-%d %H:%M") for moment in (found.since, found.until))
     screen().print(f"{first} to {last} {found.since.tzname()}, as of {found.now.strftime('%Y-%m-%d %H:%M:%S')} UTC")
-    last_ones = ("untimed", "revised", "breaks", "undecided", "runs", "missed runs", "watermark")
+    untimed = ["untimed"] if any(each.untimed for each in found.pipelines) else []
+    last_ones = (*untimed, "revised", "breaks", "undecided", "runs", "missed runs", "watermark")
     names, rows = ("pipeline", "due", "judged", *WINDOWS, *last_ones), []
     for each in found.pipelines:
         told = " ".join(f"{count:,} {state}" for state, count in sorted(each.breaks.items())) or "none"
         ended = " ".join(f"{count:,} {how}" for how, count in each.runs.items()) or "none"
         counts = [f"{each.windows.get(kind, 0):,}" for kind in WINDOWS]
         mark = short(each.watermark)
-        untimed = by_verdict(each.untimed) or "none"
-        numbers = (f"{each.due:,}", f"{each.judged:,}", *counts, untimed, f"{each.revised:,}")
+        beside = [by_verdict(each.untimed) or "none" for _ in untimed]
+        numbers = (f"{each.due:,}", f"{each.judged:,}", *counts, *beside, f"{each.revised:,}")
         rows.append([each.pipeline, *numbers, told, f"{each.undecided:,}", ended, f"{each.missed_runs:,}", mark])
     if found.pipelines:
-        table = Rows(names, rows, wraps={"pipeline", "untimed", "breaks", "runs", "watermark"})
+        table = Rows(names, rows, wraps={"pipeline", *untimed, "breaks", "runs", "watermark"})
         screen().print(table.turned() if len(rows) < _MANY else table)
     else:
         screen().print("no run is on record")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from integrity.cli_ledger import LEDGER, ledger_group, named_ledger, opened_ledger, short
+from integrity.cli_ledger import LEDGER, ledger_group, named_ledger, opened_ledger, saying, short
 from integrity.screens import Rows, screen
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["redraw", "sample", "sample_items", "samples", "tested", "trace_items"]
 
 _Command = Callable[..., int]
-_BY = click.option("--by", required=True, metavar="PERSON", help="Who does it.")
+_BY = saying("--by", required=True, metavar="PERSON", help="Who does it.")
 _LEAF = click.argument("leaf", type=int)
 _JOB = click.argument("job", metavar="JOB")
 
@@ -108,7 +108,7 @@ def trace_items(leaf: int, job: str, url: str | None) -> int:
 @LEDGER
 @click.option("--deviations", required=True, type=int, metavar="N", help="How many of its units deviate.")
 @click.option("--not-tested", default=0, show_default=True, metavar="N", help="How many others could not be tested.")
-@click.option("--remark", metavar="TEXT", help="What else is to be said.")
+@saying("--remark", metavar="TEXT", help="What else is to be said.")
 @_BY
 def tested(leaf: int, url: str | None, deviations: int, not_tested: int, remark: str | None, by: str) -> int:
     """Record what the test of sample LEAF found, and say what that supports. 1: not the tolerable rate."""

@@ -7,6 +7,7 @@ traceback of another kind that reaches a user is a bug of ours.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,6 +26,7 @@ __all__ = [
     "UnwrittenError",
     "UsageError",
     "did_you_mean",
+    "forbidden",
 ]
 
 
@@ -116,6 +118,11 @@ class BalanceError(IntegrityError):
 
 class SelfTestError(IntegrityError):
     """The run did not find a break that it planted itself, so its other findings prove nothing."""
+
+
+def forbidden(error: BaseException) -> bool:
+    """Tell whether something failed because this user may not do it."""
+    return isinstance(error, PermissionError) or getattr(error, "errno", None) in (errno.EACCES, errno.EPERM)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -24,6 +24,7 @@ __all__ = ["Database", "there"]
 
 _PATIENCE = 60.0  # seconds that a writer waits for its turn
 _WRITING = "integrity_writing"
+_ALLOWED = "this user may not read it: have whoever owns it allow that, or run as one who may"
 _APPENDING = 0x1E6E4  # which of PostgreSQL's advisory locks is held while a leaf is appended
 _CREATING = 0x1E6E5
 
@@ -48,7 +49,10 @@ class Database:
             UsageError: it is no URL of SQLite or PostgreSQL.
             MissingExtraError: PostgreSQL's driver is not installed.
         """
-        text = os.fspath(url)
+        if not isinstance(url, (str, os.PathLike)) or isinstance(text := os.fspath(url), bytes):
+            raise UsageError(
+                f"a ledger is named by its URL or the path of its file, not by {url!r}", "write sqlite:///ledger.db"
+            )
         if "://" not in text:
             text = f"sqlite:///{text}"
         try:
@@ -81,7 +85,7 @@ class Database:
         Raises:
             LedgerError: the database cannot be reached.
         """
-        if self.file is not None and not self.file.exists():
+        if self.file is not None and not os.path.exists(self.file):  # a folder that may not be entered holds none
             return None
         with self.spoken("open"), self.engine.connect() as connection:
             if not sa.inspect(connection).has_table("leaves"):
@@ -211,6 +215,10 @@ class Database:
             finally:
                 connection.execute(sa.text("SELECT pg_advisory_unlock(:lock)"), {"lock": _CREATING})
 
+    @property
+    def _forbidden(self) -> bool:
+        return self.file is not None and os.path.exists(self.file) and not os.access(self.file, os.R_OK)
+
     @contextlib.contextmanager
     def spoken(self, verb: str) -> Iterator[None]:
         """Say in one sentence what goes wrong in the database.
@@ -222,7 +230,8 @@ class Database:
             yield
         except sa.exc.DBAPIError as error:
             said = str(error.orig).strip().splitlines()[0] if error.orig is not None else "it cannot be reached"
-            raise LedgerUnreachableError(f"cannot {verb} the ledger {self.location}: {said}", _advice(said)) from error
+            way = _ALLOWED if self._forbidden else _advice(said)
+            raise LedgerUnreachableError(f"cannot {verb} the ledger {self.location}: {said}", way) from error
         except sa.exc.SQLAlchemyError as error:
             raise LedgerUnreachableError(
                 f"cannot {verb} the ledger {self.location}: {error}", "look at its database"

@@ -16,10 +16,12 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from integrity.errors import MissingExtraError, StoreError, did_you_mean
+from integrity.errors import MissingExtraError, StoreError, did_you_mean, forbidden
 
-__all__ = ["EXTRAS", "Place", "place_of", "printable", "without_secrets"]
+__all__ = ["ALLOWED", "EXTRAS", "Place", "place_of", "printable", "without_secrets"]
 
+#: The way out where this user may not read what is there.
+ALLOWED = "have whoever owns it allow this user to read it, or run as one who may"
 EXTRAS = {
     "s3": "s3",
     "s3a": "s3",
@@ -98,7 +100,8 @@ class _Local:
             if glob.has_magic(self._path):
                 return self._glob()
         except OSError as error:
-            raise StoreError(f"{self.name} cannot be listed: {printable(str(error))}") from error
+            way = ALLOWED if forbidden(error) else "see that its disk is there"
+            raise StoreError(f"{self.name} cannot be listed: {error.strerror or printable(str(error))}", way) from error
         missing = self._path
         while not os.path.isdir(parent := os.path.dirname(missing.rstrip(os.sep))):
             missing = parent
@@ -246,6 +249,8 @@ class _Remote:
 def _broken(name: str, error: Exception, reason: str) -> StoreError:
     if isinstance(error, FileNotFoundError):
         return StoreError(f"{name} is no longer there", "run again, when nothing moves the files")
+    if forbidden(error):
+        return StoreError(f"{name} may not be read by this user", ALLOWED)
     return StoreError(
         f"{name} cannot be read to its end: {reason.partition(chr(10))[0].rstrip('.')}",
         "write or fetch it again",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import json
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -224,3 +226,59 @@ def test_an_untimed_batch_is_told_in_the_period_of_its_run_and_is_no_window(tmp_
     assert told["2026-03-01"] == (1, {}, 3)  # no run of that day
     assert told["2026-04-10"] == (0, {"fail": 1}, 1)
     assert told["2026-04-11"] == (0, {}, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["runs", "--last", "-1"], "'--last': -1 is not in the range x>=1"),
+        (["breaks", "--last", "0"], "'--last': 0 is not in the range x>=1"),
+        (["reopen", "abc", "--reason", "x", "--by", " "], "--by says nothing; write it out, as in --by kim"),
+        (["reopen", "abc", "--reason", "", "--by", "lee"], "--reason says nothing; write it out, as in --reason '…'"),
+        (["dispose", "abc", "--as", "timing", "--reason", "x", "--reference", "", "--by", "lee"], "--reference says"),
+        (["approve", "notes.yaml", "--approver", "lee", "--ticket", "\n"], "--ticket says nothing"),
+        (["erase", "--where", "id=1", "--basis", "", "--by", "dpo"], "--basis says nothing"),
+        (["lift", "timing", "--reason", "x\x1b[31m", "--by", "lee"], "--reason holds signs that no screen shows"),
+        (["sample", "--by", "\t"], "--by says nothing"),
+    ],
+)
+def test_what_is_missing_is_named_by_its_option(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert shell("ledger", *arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_ledger_that_this_user_may_not_read_is_said_to_be_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("ledger.db").write_bytes(b"")
+    forbid(monkeypatch, "ledger.db")
+    assert shell("ledger", "runs") == 4
+    assert "this user may not read it: have whoever owns it allow that" in capsys.readouterr().err
+
+
+def test_a_source_that_this_user_may_not_read_is_said_to_be_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = PermissionError(errno.EACCES, "Permission denied")
+    monkeypatch.setattr("integrity.stores.places._Local.open", lambda *_, **__: (_ for _ in ()).throw(error))
+    assert shell("reconcile", "notes.yaml", "source.parquet", "destination.parquet", "--ledger", "l.db") == 4
+    said = capsys.readouterr().err
+    assert "source.parquet may not be read by this user; have whoever owns it allow this user to read it" in said
+
+
+def forbid(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let nobody read a file, whoever runs the tests."""
+    import sqlite3 as driver
+
+    allowed, connect = os.access, driver.connect
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith(name) and allowed(path, mode))
+
+    def refused(path: str, *arguments: object, **more: object) -> object:
+        if str(path).endswith(name):
+            raise driver.OperationalError("unable to open database file")
+        return connect(path, *arguments, **more)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(driver, "connect", refused)
+    monkeypatch.setattr(driver.dbapi2, "connect", refused)
