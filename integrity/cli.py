@@ -15,12 +15,14 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 import integrity.cli_casework  # its verbs join those of the ledger, as do those of the next
 import integrity.cli_samples  # noqa: F401
 from integrity.cli_ledger import ledger_group, reperform_command, status_command, verify_command
 from integrity.cli_report import report_command
 from integrity.errors import IntegrityError, UsageError
+from integrity.harmless import plain
 from integrity.screens import Rows, screen
 
 __all__ = ["main"]
@@ -107,7 +109,7 @@ def _demonstrate_quarter(directory: Path, seed: int, *, first: bool) -> None:
         f"integrity ledger breaks --ledger {ledger}",
         f"integrity notebook quarter --ledger {ledger}",
     ):
-        screen().print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
+        screen().print(f"  {line}", soft_wrap=True)
 
 
 def _demonstrated(made: Any, ledger: str, *, first: bool) -> bool:
@@ -145,7 +147,7 @@ def _demonstrated(made: Any, ledger: str, *, first: bool) -> bool:
     planted = [(fault, f"{found}/{total}", kinds, why) for fault, why, kinds, found, total in compared.by_fault()]
     screen().print(Rows(("planted", "found", "as", "what was done"), planted, wraps={"planted", "as", "what was done"}))
     for accused in compared.wrongly_accused[:10]:
-        screen().print(f"wrongly accused: {accused}", markup=False)
+        screen().print(f"wrongly accused: {accused}")
     screen().print(
         f"\nthe files are in {made.directory}/; open report.html, look at result.json, and try:", soft_wrap=True
     )
@@ -154,8 +156,6 @@ def _demonstrated(made: Any, ledger: str, *, first: bool) -> bool:
         f"  integrity reconcile {made.contract} '{made.source}' '{made.destination}' \\\n"
         f"    {listed}--outcomes '{made.outcomes}' --as-of {made.as_of.isoformat()}",
         soft_wrap=True,
-        highlight=False,
-        markup=False,
     )
     return bool(compared.exact) and unproven == left_open
 
@@ -311,9 +311,7 @@ def notebook_command(name: str | None, ledger: str | None, given: tuple[str, ...
     if name is None:
         for each in notebooks().values():
             parameters = ", ".join(each.parameters)
-            screen().print(
-                f"{each.name:<15} {each.about} ({parameters})", markup=False, highlight=False, soft_wrap=True
-            )
+            screen().print(f"{each.name:<15} {each.about} ({parameters})", soft_wrap=True)
         return 0
     if ledger is None:
         raise UsageError("no ledger is named", "give --ledger URL, or set INTEGRITY_LEDGER")
@@ -326,7 +324,7 @@ def notebook_command(name: str | None, ledger: str | None, given: tuple[str, ...
     with _progress() as progress:
         progress.step(f"running {name}")
         kept = run_notebook(name, ledger, parameters=chosen, directory=directory)
-    screen().print(f"kept {kept} and {kept.with_suffix('.html')}", markup=False, highlight=False, soft_wrap=True)
+    screen().print(f"kept {kept} and {kept.with_suffix('.html')}", soft_wrap=True)
     return 0
 
 
@@ -341,7 +339,7 @@ def list_() -> int:
     from integrity.contracts import Contract, builtin_contracts
 
     for name, path in sorted(builtin_contracts().items()):
-        screen().print(f"{name:<12} {Contract.from_yaml(path).about}", markup=False, highlight=False, soft_wrap=True)
+        screen().print(f"{name:<12} {Contract.from_yaml(path).about}", soft_wrap=True)
     return 0
 
 
@@ -452,7 +450,7 @@ def _show(result: Any) -> None:
 
     show_result(result, screen())
     if result.recorded is not None:
-        screen().print(f"on record as run {result.recorded}", markup=False, highlight=False)
+        screen().print(f"on record as run {result.recorded}")
 
 
 def _pairs(texts: tuple[str, ...], default: str | None) -> dict[str, str]:
@@ -495,4 +493,5 @@ def _guarded(work: Callable[[], Any]) -> int:
 
 
 def _say(problem: object) -> None:
-    Console(stderr=True).print(f"integrity: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
+    lines = (plain(line, 100_000) for line in f"integrity: {problem}".split("\n"))
+    Console(stderr=True).print(Text("\n".join(lines), style="red"), soft_wrap=True)

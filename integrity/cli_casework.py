@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from integrity.cli_ledger import LEDGER, ledger_group, named_ledger, opened_ledger, saying, short
-from integrity.screens import Rows, screen
+from integrity.cli_ledger import JSON, LEDGER, ledger_group, listed_as_json, named_ledger, opened_ledger, saying, short
+from integrity.screens import Rows, say, screen
 from integrity.shown import counted
 
 __all__ = ["confirm", "dispose", "lift", "propose", "refuse", "reopen", "require", "trace"]
@@ -38,7 +38,7 @@ def _deciding(command: _Command) -> _Command:
 
 def _told(verb: str, leaves: list[int]) -> int:
     where = f"leaf {leaves[0]}" if len(leaves) == 1 else f"leaves {leaves[0]} to {leaves[-1]}"
-    click.echo(f"{verb} {counted(len(leaves), 'break')}, in {where}")
+    say(f"{verb} {counted(len(leaves), 'break')}, in {where}")
     return 0
 
 
@@ -105,7 +105,7 @@ def require(kinds: tuple[str, ...], url: str | None, reason: str, by: str) -> in
     from integrity.ledger import casework
 
     leaf = casework.require(opened_ledger(url), kinds, by=by, reason=reason)
-    click.echo(f"from now on somebody else has to confirm {', '.join(kinds)}, as leaf {leaf} says")
+    say(f"from now on somebody else has to confirm {', '.join(kinds)}, as leaf {leaf} says")
     return 0
 
 
@@ -119,20 +119,24 @@ def lift(kinds: tuple[str, ...], url: str | None, reason: str, by: str) -> int:
     from integrity.ledger import casework
 
     leaf = casework.lift(opened_ledger(url), kinds, by=by, reason=reason)
-    click.echo(f"from now on nobody has to confirm {', '.join(kinds)}, as leaf {leaf} says")
+    say(f"from now on nobody has to confirm {', '.join(kinds)}, as leaf {leaf} says")
     return 0
 
 
 @ledger_group.command()
 @click.argument("name", metavar="BREAK")
 @LEDGER
-def trace(name: str, url: str | None) -> int:
+@JSON
+def trace(name: str, url: str | None, as_json_: bool) -> int:
     """Everything on record of one break: who found it, what became of it, who decided what."""
     from integrity.ledger.cases import trace as traced
 
+    found = traced(named_ledger(url), name)
+    if as_json_:
+        return listed_as_json(found.to_dicts())
     names = ("leaf", "when (UTC)", "what", "run", "by", "logged in", "reference", "why")
     rows = []
-    for row in traced(named_ledger(url), name).iter_rows(named=True):
+    for row in found.iter_rows(named=True):
         what = row["what"] + (f" as {row['disposition']}" if row["disposition"] else "")
         why = [row["reason"] or "", f"control: {row['control']}" if row["control"] else ""]
         told = [row["run"], row["by"], row["operator"], row["reference"], "; ".join(filter(None, why))]

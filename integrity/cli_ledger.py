@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
 from integrity.errors import LedgerError, UsageError
-from integrity.screens import Rows, screen
+from integrity.harmless import json_text
+from integrity.screens import Rows, say, screen
 from integrity.shown import counted
 
 __all__ = [
+    "JSON",
     "LEDGER",
     "ledger_group",
+    "listed_as_json",
     "named_ledger",
     "opened_ledger",
     "reperform_command",
@@ -28,6 +32,8 @@ __all__ = [
 
 #: Of fewer pipelines than that the status is a column each.
 _MANY: Final = 4
+#: For which verbs there is a form for other tools.
+JSON = click.option("--json", "as_json_", is_flag=True, help="For other tools: a list, with times in ISO 8601.")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 #: How some of what is said on record looks.
 _SUCH: Final = {"--by": "kim", "--reference": "T-117", "--ticket": "T-117", "--approver": "lee"}
@@ -35,6 +41,12 @@ _SUCH: Final = {"--by": "kim", "--reference": "T-117", "--ticket": "T-117", "--a
 LEDGER = click.option(
     "--ledger", "url", envvar="INTEGRITY_LEDGER", metavar="URL", help="sqlite:///ledger.db, postgresql://…, or a path."
 )
+
+
+def listed_as_json(rows: Iterable[Mapping[str, Any]]) -> int:
+    """Print rows for other tools, under the names that they have in Python."""
+    click.echo(json_text([dict(row) for row in rows]))
+    return 0
 
 
 def saying(option: str, **more: Any) -> Callable[[_Command], _Command]:
@@ -90,7 +102,7 @@ def init(url: str | None, origin: str | None) -> int:
     if Database.at(named).layout is not None:
         raise LedgerError(f"there is a ledger at {Database.at(named).location} already", "name another place")
     book = Ledger.open(named, origin=origin)
-    click.echo(f"began {book.location}\nkey    {book.key.public}\nGive this key to whoever is to verify it.")
+    say(f"began {book.location}", f"key    {book.key.public}", "Give this key to whoever is to verify it.")
     return 0
 
 
@@ -107,7 +119,7 @@ def upgrade(url: str | None) -> int:
         raise LedgerError(f"there is no ledger at {database.location}", "integrity ledger init makes one")
     if before != LAYOUT:
         database.upgrade()
-    click.echo(f"{database.location} has layout {LAYOUT}" + (f", it was {before}" if before != LAYOUT else " already"))
+    say(f"{database.location} has layout {LAYOUT}" + (f", it was {before}" if before != LAYOUT else " already"))
     return 0
 
 
@@ -115,15 +127,19 @@ def upgrade(url: str | None) -> int:
 @LEDGER
 @click.option("--pipeline", metavar="NAME", help="Of one pipeline.")
 @click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
-def runs(url: str | None, pipeline: str | None, last: int) -> int:
+@JSON
+def runs(url: str | None, pipeline: str | None, last: int, as_json_: bool) -> int:
     """The runs on record, the latest first."""
     from integrity.ledger.listing import runs as listed
 
+    found = listed(named_ledger(url), pipeline=pipeline, last=last)
+    if as_json_:
+        return listed_as_json(found.to_dicts())
     names = ("run", "pipeline", "environment", "began (UTC)", "ended", "verdict", "breaks")
     rows = [
         (row["run"], row["pipeline"], row["environment"], short(row["at"]), row["how"] or "never", row["verdict"],
          f"{row['breaks']:,}")
-        for row in listed(named_ledger(url), pipeline=pipeline, last=last).iter_rows(named=True)
+        for row in found.iter_rows(named=True)
     ]  # fmt: skip
     screen().print(Rows(names, rows, wraps={"pipeline", "began (UTC)"}, counts={"breaks"}))
     return 0
@@ -136,7 +152,7 @@ def show(run: str, url: str | None) -> int:
     """One run, by its name or the beginning of it: what was in force, what was found."""
     from integrity.ledger.listing import run_of
 
-    click.echo(json.dumps(run_of(named_ledger(url), run), ensure_ascii=False, indent=1))
+    click.echo(json_text(run_of(named_ledger(url), run)))
     return 0
 
 
@@ -157,7 +173,10 @@ def show(run: str, url: str | None) -> int:
 )
 @click.option("--identities", is_flag=True, help="Show whose they are. They may be private.")
 @click.option("--last", type=click.IntRange(min=1), default=50, show_default=True, help="How many.")
-def breaks(url: str | None, pipeline: str | None, state: str, case: str | None, identities: bool, last: int) -> int:
+@JSON
+def breaks(
+    url: str | None, pipeline: str | None, state: str, case: str | None, identities: bool, last: int, as_json_: bool
+) -> int:
     """The breaks on record, what became of them and what was decided, the oldest first."""
     from integrity.ledger.cases import ageing
     from integrity.ledger.listing import breaks as listed
@@ -166,6 +185,8 @@ def breaks(url: str | None, pipeline: str | None, state: str, case: str | None, 
     undecided = ageing(frame)
     frame = frame if state == "all" else frame.filter(state=state)
     frame = frame if case is None else frame.filter(case=case)
+    if as_json_:
+        return listed_as_json(_with_identity(row, identities) for row in frame.head(last).to_dicts())
     names = ["break", "pipeline", "kind", "batch (UTC)", "first found", "days", "state", "case", "decided"]
     rows = []
     for row in frame.head(last).iter_rows(named=True):
@@ -178,13 +199,17 @@ def breaks(url: str | None, pipeline: str | None, state: str, case: str | None, 
     if identities:
         names, wraps = [*names, "identity"], wraps | {"identity"}
     screen().print(Rows(names, rows, wraps=wraps, counts={"days"}))
-    screen().print(counted(frame.height, "break") + (f", the first {last:,} shown" if frame.height > last else ""))
+    say(counted(frame.height, "break") + (f", the first {last:,} shown" if frame.height > last else ""))
     ages = ", ".join(f"{count:,} {name}" for name, count in undecided.items())
     if any(undecided.values()):
-        screen().print(
-            f"nothing is decided about {counted(sum(undecided.values()), 'open break')}: {ages}", soft_wrap=True
-        )
+        say(f"nothing is decided about {counted(sum(undecided.values()), 'open break')}: {ages}")
     return 0
+
+
+def _with_identity(row: dict[str, Any], asked: bool) -> dict[str, Any]:
+    """A break with its identity as an object, or without it: it may be private."""
+    told = {name: value for name, value in row.items() if name != "identity"}
+    return told | {"identity": row["identity"] and json.loads(row["identity"])} if asked else told
 
 
 @ledger_group.command()
@@ -200,11 +225,11 @@ def verify(url: str | None, held: tuple[Path, ...], key: str | None, every: bool
     from integrity.ledger.keys import PublicKey
 
     found = verified(named_ledger(url), held=_texts(held), key=None if key is None else PublicKey.from_text(key))
-    click.echo(found.headline())
+    say(found.headline())
     for finding in found.findings[1:] if every else ():
-        click.echo(f"  {finding}")
+        say(f"  {finding}")
     for run in found.unfinished:
-        click.echo(f"deviation: run {run} was begun and never ended")
+        say(f"deviation: run {run} was begun and never ended")
     return found.exit_code
 
 
@@ -217,7 +242,7 @@ def send(target: str, url: str | None, party: str | None) -> int:
     from integrity.ledger.anchors import send as sent
 
     checkpoint = sent(opened_ledger(url), target, party=party)
-    click.echo(f"checkpoint {checkpoint.size:,} is with {party or target}")
+    say(f"checkpoint {checkpoint.size:,} is with {party or target}")
     return 0
 
 
@@ -245,14 +270,15 @@ def approve(
             raise UsageError(f"--from {effective!r} is no time", "write it as in 2026-03-01T00:00:00Z") from None
     promise = find(contract)
     leaf = approved(opened_ledger(url), promise, approver=approver, ticket=ticket, author=author, effective_from=moment)
-    click.echo(f"{promise.name} version {promise.version} (sha256 {promise.sha256}) is approved, in leaf {leaf}")
+    say(f"{promise.name} version {promise.version} (sha256 {promise.sha256}) is approved, in leaf {leaf}")
     return 0
 
 
 @ledger_group.command()
 @LEDGER
 @click.option("--period", metavar="PERIOD", help="2026, 2026-11, 2026-11-23; all if left out.")
-def changes(url: str | None, period: str | None) -> int:
+@JSON
+def changes(url: str | None, period: str | None, as_json_: bool) -> int:
     """What changed in contracts, mappings and software, and what was approved."""
     from integrity.ledger.changing import changes as listed
     from integrity.ledger.status import period_of
@@ -260,6 +286,8 @@ def changes(url: str | None, period: str | None) -> int:
     first, last = (None, None) if period is None else period_of(period, dt.datetime.now(dt.UTC))
     names = ("when (UTC)", "pipeline", "what", "before", "after")
     told = listed(named_ledger(url), first, last)
+    if as_json_:
+        return listed_as_json(asdict(each) for each in told)
     rows = [(short(each.at), each.pipeline, each.what, each.before, each.after) for each in told]
     screen().print(Rows(names, rows, wraps=names))
     return 0
@@ -282,7 +310,7 @@ def erase(url: str | None, where: tuple[str, ...], breaks: tuple[str, ...], basi
             raise UsageError(f"--where {text!r} is not COLUMN=VALUE", "write for example --where member_id=kim")
         named[column] = value
     count = erased(opened_ledger(url), named, basis=basis, by=by, breaks=breaks)
-    click.echo(f"erased {count:,} private texts" if count else "nothing private of such items is on record")
+    say(f"erased {count:,} private texts" if count else "nothing private of such items is on record")
     return 0
 
 
@@ -301,7 +329,7 @@ def expire(url: str | None, keep: str, basis: str, by: str) -> int:
     except (ValueError, OverflowError) as error:
         raise UsageError(f"--keep: {error}") from None
     count = expired(opened_ledger(url), age, basis=basis, by=by)
-    click.echo(f"erased {count:,} private texts")
+    say(f"erased {count:,} private texts")
     return 0
 
 
@@ -313,7 +341,7 @@ def rotate_key(new_key: Path, url: str | None) -> int:
     from integrity.ledger.rotating import rotate
 
     book = rotate(opened_ledger(url), new_key)
-    click.echo(f"from now on {book.key.public} signs; set INTEGRITY_LEDGER_KEY to {new_key}")
+    say(f"from now on {book.key.public} signs; set INTEGRITY_LEDGER_KEY to {new_key}")
     return 0
 
 
@@ -354,7 +382,7 @@ def export(
         seal_keys=seal_keys,
         kept_until=kept_until,
     )
-    click.echo(f"wrote {path}\nsigned by {book.key.public}")
+    say(f"wrote {path}", f"signed by {book.key.public}")
     return 0
 
 
@@ -370,11 +398,11 @@ def verify_command(pack: Path, key: str | None, held: tuple[Path, ...]) -> int:
     from integrity.packs import verify_pack
 
     found = verify_pack(pack, key=None if key is None else PublicKey.from_text(key), held=_texts(held))
-    click.echo(found.headline())
+    say(found.headline())
     for flaw in found.flaws[1:20]:
-        click.echo(f"  {flaw}")
+        say(f"  {flaw}")
     for deviation in found.told.get("deviations", ()):
-        click.echo(f"deviation: {deviation}")
+        say(f"deviation: {deviation}")
     return found.exit_code
 
 
@@ -396,9 +424,9 @@ def reperform_command(
 
     given = {name: store for name, store in references.items() if store is not None}
     found = reperform(pack, source, destination, run=run, key=ledger_key, **given)
-    click.echo(found.headline())
+    say(found.headline())
     for difference in found.differences[1:20]:
-        click.echo(f"  {difference}")
+        say(f"  {difference}")
     return found.exit_code
 
 
@@ -416,7 +444,7 @@ def status_command(url: str | None, period: str | None, pipeline: str | None, as
         click.echo(as_json(found))
         return found.exit_code
     first, last = (moment.strftime("%Y-%m-%d %H:%M") for moment in (found.since, found.until))
-    screen().print(f"{first} to {last} {found.since.tzname()}, as of {found.now.strftime('%Y-%m-%d %H:%M:%S')} UTC")
+    say(f"{first} to {last} {found.since.tzname()}, as of {found.now.strftime('%Y-%m-%d %H:%M:%S')} UTC")
     untimed = ["untimed"] if any(each.untimed for each in found.pipelines) else []
     last_ones = (*untimed, "revised", "breaks", "undecided", "runs", "missed runs", "watermark")
     names, rows = ("pipeline", "due", "judged", *WINDOWS, *last_ones), []
@@ -432,8 +460,8 @@ def status_command(url: str | None, period: str | None, pipeline: str | None, as
         table = Rows(names, rows, wraps={"pipeline", *untimed, "breaks", "runs", "watermark"})
         screen().print(table.turned() if len(rows) < _MANY else table)
     else:
-        screen().print("no run is on record")
-    screen().print(str(found.claim), highlight=False, soft_wrap=True)
+        say("no run is on record")
+    say(found.claim)
     return found.exit_code
 
 

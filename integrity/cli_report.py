@@ -10,6 +10,7 @@ import click
 
 from integrity.cli_ledger import LEDGER, ledger_group, named_ledger
 from integrity.outputs import check_folders, check_targets, files_of_ledger
+from integrity.screens import say
 from integrity.writing import write_atomically
 
 __all__ = ["report_command"]
@@ -40,7 +41,7 @@ def ledger_report(run: str | None, url: str | None, pipeline: str | None, html: 
     check_folders(check_targets({"--html": html}, files_of_ledger(named_ledger(url))))
     chosen = recorded(named_ledger(url), run, pipeline=pipeline)
     chosen.to_html(html, lang=lang, zone=zone)
-    click.echo(f"run {chosen.name}: {chosen.verdict}; wrote {html}")
+    say(f"run {chosen.name}: {chosen.verdict}; wrote {html}")
     return 0
 
 
@@ -54,5 +55,5 @@ def report_command(pack: Path, html: str, lang: str, zone: str) -> int:
     check_folders(check_targets({"--html": html}, {"the pack": pack}))
     text: Any = report(pack, lang=lang, zone=zone)
     write_atomically(html, text)
-    click.echo(f"the pack fits together; wrote {html}")
+    say(f"the pack fits together; wrote {html}")
     return 0

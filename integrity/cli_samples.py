@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from integrity.cli_ledger import LEDGER, ledger_group, named_ledger, opened_ledger, saying, short
-from integrity.screens import Rows, screen
+from integrity.cli_ledger import JSON, LEDGER, ledger_group, listed_as_json, named_ledger, opened_ledger, saying, short
+from integrity.screens import Rows, say, screen
 
 if TYPE_CHECKING:
     from integrity.jobs import Job
@@ -48,9 +48,9 @@ def sample(url: str | None, pipeline: str | None, period: str | None, **asked: A
 
     first, last = (None, None) if period is None else period_of(period, dt.datetime.now(dt.UTC))
     drawn = draw_runs(opened_ledger(url), since=first, until=last, pipeline=pipeline, **asked)
-    click.echo(f"sample {drawn.leaf}: {drawn.said}")
+    say(f"sample {drawn.leaf}: {drawn.said}")
     for run in drawn.runs:
-        click.echo(run)
+        say(run)
     return 0
 
 
@@ -69,7 +69,7 @@ def sample_items(job: str, url: str | None, since: str | None, until: str | None
     book = opened_ledger(url or described.ledger, described.environment)
     asked |= _reading(described) | {"since": since or described.since, "until": until or described.until}
     drawn = draw_items(book, *_sides(described), pipeline=described.name, **asked)
-    click.echo(f"sample {drawn.leaf}: {drawn.said}")
+    say(f"sample {drawn.leaf}: {drawn.said}")
     screen().print(Rows(drawn.items.columns, drawn.items.rows(), wraps=drawn.items.columns))
     return 0
 
@@ -87,7 +87,7 @@ def trace_items(leaf: int, job: str, url: str | None) -> int:
     described = Job.from_yaml(job)
     book = opened_ledger(url or described.ledger, described.environment)
     found = traced(book, leaf, *_sides(described), **_reading(described))
-    click.echo(found.headline())
+    say(found.headline())
     names = [name for name in found.items.columns if name not in TRACED]
     rows = []
     for row in found.items.iter_rows(named=True):
@@ -116,17 +116,20 @@ def tested(leaf: int, url: str | None, deviations: int, not_tested: int, remark:
 
     book = opened_ledger(url)
     found = conclude_on_record(book, leaf, deviations, by=by, not_tested=not_tested, remark=remark)
-    click.echo(found.sentence)
+    say(found.sentence)
     return 0 if found.supported else 1
 
 
 @ledger_group.command()
 @LEDGER
-def samples(url: str | None) -> int:
+@JSON
+def samples(url: str | None, as_json_: bool) -> int:
     """The samples on record, the earliest first, and what came of each."""
     from integrity.ledger.samples import samples as listed
 
-    told = listed(named_ledger(url)).iter_rows(named=True)
+    told = listed(named_ledger(url)).to_dicts()
+    if as_json_:
+        return listed_as_json(told)
     kept = ("by", "said", "tested_by", "remark")
     rows = [(row["leaf"], short(row["at"]), *(row[name] or "" for name in kept)) for row in told]
     names = ("sample", "drawn (UTC)", "by", "what came of it", "tested by", "remark")
@@ -142,7 +145,7 @@ def redraw(leaf: int, url: str | None) -> int:
     from integrity.ledger.samples import redraw as drawn
 
     found = drawn(named_ledger(url), leaf)
-    click.echo(str(found))
+    say(str(found))
     return found.exit_code
 
 

@@ -20,20 +20,31 @@ from rich.text import Text
 
 from integrity.harmless import plain
 
-__all__ = ["Rows", "screen"]
+__all__ = ["Rows", "say", "screen"]
 
 #: Nobody reads a log through a screen of 80 columns: there, and in a file, a row is a line.
 _UNBOUND: Final = 1_000
 #: A column of prose that is narrower than this is a strip that nobody reads.
 _STRIP: Final = 24
 _CELL: Final = 2_000
+_LINE: Final = 100_000
 
 
 def screen() -> Console:
-    """Return the terminal, as wide as it is by now; where there is none, one that cuts no line."""
+    """Return the terminal, as wide as it is by now; where there is none, one that cuts no line.
+
+    What is printed on it is text: brackets are no markup, and words between colons no pictures.
+    """
     if sys.stdout.isatty() or os.environ.get("COLUMNS"):
-        return _Screen()
-    return _Screen(width=_UNBOUND)
+        return _Screen(markup=False, emoji=False, highlight=False)
+    return _Screen(width=_UNBOUND, markup=False, emoji=False, highlight=False)
+
+
+def say(*lines: object) -> None:
+    """Print lines, each of which is one harmless line whatever came into it, and is never broken."""
+    console = screen()
+    for line in lines:
+        console.print(Text(plain(line, _LINE)), soft_wrap=True)
 
 
 class _Screen(Console):

@@ -11,7 +11,6 @@ which nobody ran would count as judged.
 from __future__ import annotations
 
 import datetime as dt
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ import sqlalchemy as sa
 from integrity.checks import texts
 from integrity.contracts import Contract
 from integrity.errors import LedgerError, UsageError, did_you_mean
+from integrity.harmless import json_text
 from integrity.ledger import schema
 from integrity.ledger.cases import UNDECIDED, cases_of
 from integrity.ledger.claims import Claim, Sent, claim_of
@@ -387,4 +387,4 @@ def as_json(found: Status) -> str:
             for each in found.pipelines
         ],
     }
-    return json.dumps(document, ensure_ascii=False, indent=1)
+    return json_text(document)

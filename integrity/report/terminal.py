@@ -39,7 +39,7 @@ def verdict_text(verdict: str | None) -> Text:
 def show(result: Result, console: Console) -> None:
     """Print a result: verdicts, balance, the failing batches and the first breaks."""
     style = _COLOURS[result.verdict.value]
-    console.print(Text(result.headline(), style=style), soft_wrap=True)
+    console.print(Text(plain(result.headline(), 400), style=style), soft_wrap=True)
     promises = Table.grid(padding=(0, 2))
     for assertion, verdict in result.assertions.items():
         promises.add_row(
@@ -74,7 +74,7 @@ def show(result: Result, console: Console) -> None:
     _show_expectations(result, console)
     if result.totals["superseded"]:
         told = f"{result.totals['superseded']:,} by newer ones of the same identity ({result.contract.latest_by})"
-        console.print(Text(f"  superseded: {told}"), soft_wrap=True)
+        console.print(Text(f"  superseded: {plain(told, 200)}"), soft_wrap=True)
     _show_batches(result, console)
     _show_breaks(result, console)
     for note in result.notes:
@@ -157,8 +157,8 @@ class RowProgress:
     def __init__(self, console: Console) -> None:
         self._bar = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
-            TextColumn("{task.fields[rows]}", style="dim"),
+            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.fields[rows]}", style="dim", markup=False),
             TimeElapsedColumn(),
             console=console,
             transient=True,
@@ -176,7 +176,7 @@ class RowProgress:
 
     def step(self, what: str) -> None:
         self._rows = {"source": 0, "destination": 0}
-        self._bar.update(self._task, description=what, rows="")
+        self._bar.update(self._task, description=plain(what, 200), rows="")
 
     def rows(self, side: str, count: int) -> None:
         self._rows[side] += count
