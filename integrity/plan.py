@@ -60,6 +60,7 @@ class Plan:
         mapped: For each side, their column names to ours.
         zones: For each side, how naive timestamps are read.
         references: Where the other stores are that were given, no password: grants, outcomes, members, corrections.
+        remarks: What was asked for and cannot be meant as it was.
     """
 
     promise: Contract
@@ -73,6 +74,7 @@ class Plan:
     mapped: dict[str, Any]
     zones: dict[str, str]
     references: dict[str, str]
+    remarks: tuple[str, ...] = ()
 
     @property
     def spec_sha256(self) -> str:
@@ -127,7 +129,15 @@ def planned(
     mode = pushdown_of(pushdown)
     stores = [side if isinstance(side, ControlTotals) else open_store(side) for side in (source, destination)]
     read_from = [side.read_at if isinstance(side, ControlTotals) else started for side in stores]
-    now = min([micros(m) for m in read_from] + ([] if as_of is None else [instant_of(as_of, "as_of")]))
+    now = min(map(micros, read_from))
+    wished = now if as_of is None else instant_of(as_of, "as_of")
+    remarks = []
+    if wished > now:
+        remarks.append(
+            f"as_of {moment(wished).isoformat()} is later than the moment at which the sides were read, "
+            f"{moment(now).isoformat()}, which counts in its place"
+        )
+    now = min(now, wished)
     # What a replica does not hold yet leaves its batch open; what the other side holds already is not from the future.
     cut = min([now, *(micros(started - lag_of(side)) for side in stores)])
     stores = acquainted([fresh(store, promise, rehash) for store in stores], promise, mapped)
@@ -158,7 +168,8 @@ def planned(
     permitted = None if grants is None else open_store(grants)
     others = {"grants": grants, "outcomes": outcomes, "members": members, "corrections": corrections}
     references = {name: open_store(store).location for name, store in others.items() if store is not None}
-    return Plan(promise, case, sides, ended, permitted, begin, end, skips, mapped, zones, references)
+    parts = (promise, case, sides, ended, permitted, begin, end, skips, mapped, zones, references)
+    return Plan(*parts, tuple(remarks))
 
 
 def _examinable(side: Reader | ControlTotals, case: Case, mode: Pushdown) -> Reader | ControlTotals:

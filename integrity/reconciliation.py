@@ -46,6 +46,7 @@ from integrity.result import Reached, Result, SideRead
 from integrity.rows import REJECTED
 from integrity.search import Progress, Quiet
 from integrity.selftest import run_self_test
+from integrity.shown import counted
 from integrity.sides import Role
 from integrity.spool import Log, Spool
 from integrity.stores import open_store
@@ -53,6 +54,7 @@ from integrity.stores.base import RelievedStore
 from integrity.totals import BATCH, ControlTotals
 from integrity.values import micros, moment
 from integrity.verdicts import judge_batches, judge_run
+from integrity.windows import format_duration
 
 if TYPE_CHECKING:
     from integrity.ledger import Ledger
@@ -204,7 +206,8 @@ def carried_out(plan: Plan, progress: Progress | None = None) -> Result:
         assertions=assertions,
         totals=totals,
         notes=(
-            *_notes(promise, compared, judged, absent, skips, sides, case.approvals),
+            *plan.remarks,
+            *_notes(promise, compared, judged, absent, skips, sides, case.approvals, _from_the_future(breaks, case)),
             *_unnamed(unnamed),
             *examined.notes(),
         ),
@@ -396,6 +399,7 @@ def _notes(
     skips: dict[Assertion, str],
     sides: Sequence[Reader | ControlTotals],
     approvals: Approving | None,
+    future: int,
 ) -> tuple[str, ...]:
     notes = [f"{assertion.value} skipped: {why}" for assertion, why in skips.items()]
     notes += [f"{assertion.value}: {why}" for assertion, why in absent.items() if assertion not in skips]
@@ -421,6 +425,17 @@ def _notes(
             f"{compared.elsewhere:,} items of the destination are nowhere in the source, and by their own account were "
             "processed before or after what was asked for: a run of those days, or of all, judges them"
         )
+    if unsettled := int(judged["unsettled"].sum() or 0):
+        notes.append(
+            f"{counted(unsettled, 'item')} of the destination left for a later run, and counted with the excluded: "
+            "the batch is still open, or the source's item is still pending"
+        )
+    if future and promise.clock is not None:
+        skew = f" plus the skew of {format_duration(promise.clock.skew)}" if promise.clock.skew else ""
+        notes.append(
+            f"{counted(future, 'item')} from beyond as_of{skew}: by their {promise.clock.event.name!r} they are "
+            "from the future, so they are untimed"
+        )
     carried = [name for name, column in promise.content.items() if column.carried]
     if carried:
         notes.append(f"carried, not recomputed, by the destination: {', '.join(carried)}")
@@ -429,9 +444,11 @@ def _notes(
     ):
         untimed = totals.frame.filter(pl.col(BATCH).is_null())["records"].sum()
         tells = role == "source" or promise.carried
-        if promise.clock is not None and tells and totals.records and untimed == totals.records:
+        # Of recorded totals, which have no breaks, nobody knows which of the two it is.
+        unread = "be read" if isinstance(side, Reader) else "be read, or be placed before as_of,"
+        if promise.clock is not None and tells and totals.records and untimed == totals.records and not future:
             notes.append(
-                f"no event time of the {role} could be read from {promise.clock.event.name!r}, so all are untimed; "
+                f"no event time of the {role} could {unread} from {promise.clock.event.name!r}, so all are untimed; "
                 f"if its times have no zone, say timezone={{{role!r}: 'UTC'}} or --timezone {role}=UTC"
             )
         if isinstance(side, Reader):
@@ -460,6 +477,15 @@ def _notes(
     return tuple(notes)
 
 
+def _from_the_future(breaks: Log, case: Case) -> int:
+    """How many items are untimed because their event time is from beyond as_of and the clock's skew."""
+    identity, seen = list(case.contract.identity), pl.Series(dtype=pl.UInt64)
+    for frame in breaks.frames() if case.contract.clock is not None else ():
+        late = frame.filter(pl.col(BATCH).is_null() & (pl.col("event_time") >= case.horizon))
+        seen = pl.concat([seen, late.select(pl.struct(identity).hash(seed=0)).to_series()]).unique()
+    return len(seen)
+
+
 def _exclusions(promise: Contract, compared: Compared, judged: pl.DataFrame) -> tuple[dict[str, Any], ...]:
     listed: list[dict[str, Any]] = []
     for exclusion in promise.exclude:
@@ -483,10 +509,6 @@ def _exclusions(promise: Contract, compared: Compared, judged: pl.DataFrame) -> 
     if copies:
         reason = f"up to {promise.copies} copies of each item may be kept"
         listed.append({"side": "destination", "name": "further copies", "reason": reason, "count": copies})
-    unsettled = int(judged["unsettled"].sum() or 0)
-    if unsettled:
-        reason = "their batch is still open, or the source's item is still pending"
-        listed.append({"side": "destination", "name": "unsettled", "reason": reason, "count": unsettled})
     return tuple(listed)
 
 

@@ -1,7 +1,8 @@
 """Could this run have found what it promises to find?
 
-A control that cannot fail proves nothing. So every run plants one break of each kind that it promises to find into a
-shadow copy of some of its own items and sends it through the same engine; it must find exactly these. This tests the
+A control that cannot fail proves nothing. So every run plants one break of each kind that it promises to find, as far
+as one can be told from the others, into a shadow copy of some of its own items and sends it through the same engine; it
+must find exactly these. What could not be planted is said, with the reason. This tests the
 comparison, not the extraction: rows that a store never gave to us are beyond it.
 """
 
@@ -29,6 +30,7 @@ from integrity.items import Reader
 from integrity.outcomes import Outcomes
 from integrity.remote import question_of
 from integrity.search import WAYS, Quiet
+from integrity.shown import counted
 from integrity.sides import Role
 from integrity.spool import Log
 from integrity.stores.base import HeadedStore, Span, TotallingStore
@@ -111,8 +113,25 @@ def run_self_test(case: Case, real: Sequence[Reader | ControlTotals], examined: 
             )
     names = sorted({kind for _, kind in planted.expected})
     shadow = sum(batch.num_rows for batch in filling)
-    where = "by way of the database" if there else f"in a shadow copy of {shadow} items"
-    return f"planted and found {', '.join(names)} {where}; {_LIMITS}"
+    if there:
+        where = "by way of the database"
+    elif shadow:
+        where = f"in a shadow copy of {counted(shadow, 'item')}"
+    else:
+        why = "the destination held none to copy" if filled is not None else "recorded totals hold none to copy"
+        where = f"among made-up items alone, for {why}"
+    lacking = [f"{kind} ({planted.why_not(kind, examined)})" for kind in _promised(case) if kind not in names]
+    besides = f"; not planted: {', '.join(lacking)}" if lacking else ""
+    return f"planted and found {', '.join(names)} {where}{besides}; {_LIMITS}"
+
+
+def _promised(case: Case) -> list[str]:
+    """The kinds of breaks that a run promises to find."""
+    contract = case.contract
+    kinds = ["corrupt"] if contract.content else []
+    kinds += ["late", "skewed"] if case.timely and contract.timeliness is not None else []
+    kinds += ["unauthorized"] if contract.authorization is not None else []
+    return sorted(["duplicate", "extra", "invalid", "lost", *kinds])
 
 
 def _looks(source: Reader | ControlTotals, planted: _Plants, case: Case) -> Examinations:
@@ -136,9 +155,8 @@ def _looks(source: Reader | ControlTotals, planted: _Plants, case: Case) -> Exam
         promise = case.contract.model_copy(update={"validity": (expected,)})
         questions = asked(promise, "source", list(source.needed))
         if source.pushed is not None and unaskable(source, questions, case):
-            planted.expected.discard(
-                (str(planted.unexpected), "invalid")
-            )  # this database is not asked of such a column
+            planted.expected.discard((str(planted.unexpected), "invalid"))
+            planted.unasked = True
             return looks
         looks.examiners["source"] = examiner_of(source, questions, case)
     return looks
@@ -177,6 +195,8 @@ class _Plants:
         #: Who may do what is planted, but for one item; and the token of an item that is not as expected.
         self.grants: pa.RecordBatch | None = None
         self.unexpected: str | int | None = None
+        #: Whether the database cannot be asked of the column by which that one would be found.
+        self.unasked = False
         self._contract = contract
         #: The identity column that tells planted items apart, by a value that nothing real has.
         self.lead = _lead(contract)
@@ -274,6 +294,23 @@ class _Plants:
         names = dict.fromkeys([named.actor, named.object, *named.times.values(), named.approver or named.actor])
         arrays: list[pa.Array[Any]] = [pa.array([each.get(name) for each in rows], pa.string()) for name in names]
         self.grants = pa.RecordBatch.from_arrays(arrays, names=list(names))
+
+    def why_not(self, kind: str, examined: Examinations) -> str:
+        """Return why nothing of a kind was planted."""
+        promise = self._contract.authorization
+        if kind == "corrupt":
+            return "no content that could differ is on both sides"
+        if kind == "unauthorized" and promise is not None:
+            if examined.permits is None:
+                return "no grants were read"
+            dated = promise.grants.begins and promise.grants.ends
+            return (
+                "whoever acts is exempt" if dated else "grants without a beginning and an end say nothing of the past"
+            )
+        if kind == "invalid":
+            asked = "this database is not asked of the column" if self.unasked else "its one identity column is the one"
+            return f"{asked} that tells planted rows apart"
+        return "the clock names no processed time"
 
     def _add(self, kind: str, here: int, there: int) -> None:
         token = str(_value(self._contract.identity[self.lead], secrets.token_hex(8), secrets.randbits(62)))
