@@ -249,7 +249,8 @@ def _pipeline(
     if contract.window is None:
         windows, due, untimed = untimed, sum(untimed.values()), {}
     else:
-        windows, due = _windows(contract, contract.window, timed, covering, first, last, now)
+        earliest = _earliest(connection, name)
+        windows, due = _windows(contract, contract.window, timed, covering, earliest, first, last, now)
     breaks = cases_of(connection, name, "production", now)
     when = pl.coalesce("batch_start", "first_at")
     breaks = breaks.filter((when >= iso(first)) & (when < iso(last)))
@@ -268,6 +269,13 @@ def _pipeline(
         breaks.filter(pl.col("case").is_in(UNDECIDED)).height,
         untimed,
     )
+
+
+def _earliest(connection: sa.Connection, pipeline: str) -> str | None:
+    """The first window of which a run of a pipeline told anything, in whatever period."""
+    starts = schema.batches.c.batch_start
+    query = sa.select(sa.func.min(starts)).where(schema.batches.c.run.in_(finished(pipeline, "production")))
+    return connection.execute(query).scalar()
 
 
 def _untimed(connection: sa.Connection, pipeline: str, began: list[str]) -> dict[str, int]:
@@ -296,6 +304,7 @@ def _windows(
     window: Window,
     batches: pl.DataFrame,
     covering: list[Any],
+    earliest: str | None,
     first: dt.datetime,
     last: dt.datetime,
     now: dt.datetime,
@@ -309,13 +318,13 @@ def _windows(
         told = [worst.get(start), verdict or "idle"]
         worst[start] = min((each for each in told if each is not None), key=WINDOWS.index)
     covered = _covered(covering)
-    begins = min([begin for begin, _ in covered if begin is not None] + list(worst), default=None)
+    begins = min([begin for begin, _ in covered if begin is not None] + [earliest or "9"])
     said = [row.every for row in covering if row.every is not None]
     patience = max(parse_duration(said[-1]) if said else 0, window.every)
     counted, due = Counter[str](), 0
     for start in window.starts_between(micros(first), min(micros(last), micros(now))):
         text = iso(dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=start))
-        if begins is None or text < begins:
+        if text < begins:
             continue  # before the pipeline was judged at all
         if window.end_of(start) + contract.grace > micros(now):
             counted["open"] += 1

@@ -282,3 +282,17 @@ def forbid(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
     monkeypatch.setattr(driver, "connect", refused)
     monkeypatch.setattr(driver.dbapi2, "connect", refused)
+
+
+def test_windows_after_the_last_run_are_missed_in_a_period_without_any(tmp_path: Path) -> None:
+    """Of a pipeline that names no since, the first window may lie in another period."""
+    moment = books.START + dt.timedelta(hours=2)
+    book = Ledger.open(tmp_path / "ledger.db", clock=books.ticking(moment))
+    items = books.sent(10)
+    integrity.reconcile(books.promise(), items, books.kept(items), ledger=book, as_of=moment)
+    later = moment + dt.timedelta(days=2)
+    (told,) = status(str(tmp_path / "ledger.db"), period="2026-03-02", now=later).pipelines
+    assert told.windows == {"missed": 144}
+    assert told.exit_code == 3
+    (told,) = status(str(tmp_path / "ledger.db"), period="2026-02", now=later).pipelines
+    assert (told.windows, told.due) == ({}, 0)  # before the pipeline was judged at all
