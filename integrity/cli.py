@@ -272,7 +272,17 @@ def reconcile(
     check_folders(targets)
 
     def finish(result: Any) -> int:
-        lacking = outputs_of(result, pipeline or result.contract.name, lang=lang or "en", zone=zone or "UTC", **named)
+        lacking = outputs_of(
+            result,
+            pipeline or result.contract.name,
+            json=json_,
+            html=html,
+            lang=lang or "en",
+            zone=zone or "UTC",
+            junit=junit,
+            openlineage=openlineage,
+            prometheus=prometheus,
+        )
         _show(result)  # what reads it may go away, as `| head` does: the files are written by then
         if lacking is not None:
             raise lacking

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from json import dumps
@@ -206,22 +206,26 @@ class Job:
         self.check_outputs()
         asked = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _OWN}
         asked["as_of"] = as_of or self.as_of
+        book: Ledger | None = None
         if ledger is None and self.ledger is None:
             result = reconcile(self.contract, self.source, self.destination, **asked, progress=progress)
         else:
             try:
-                result = self._recorded(asked, progress, ledger)
+                result, book = self._recorded(asked, progress, ledger)
             except LedgerUnreachableError as error:
                 lacking = None if error.result is None else self._written(error.result)
                 if lacking is not None:
                     error.advice = f"{error.advice}; besides, {lacking}"
                 raise
-        lacking = self._written(result)
+        lacking = self._written(result, book)
         if lacking is not None:
             raise lacking
         return result
 
-    def _recorded(self, asked: dict[str, Any], progress: Progress | None, open_: Ledger | None) -> Result:
+    def _recorded(
+        self, asked: dict[str, Any], progress: Progress | None, open_: Ledger | None
+    ) -> tuple[Result, Ledger]:
+        """Carry it out, on record."""
         from integrity.following import continuation
         from integrity.ledger import Ledger
         from integrity.ledger.changing import check_duties
@@ -241,7 +245,7 @@ class Job:
         with book.database.only_run_of(pipeline):
             if self.until is not None:
                 intended = beginning(promise, pipeline, asked)
-                return on_record(book, intended, lambda: self._work(promise, asked, progress)[0])
+                return on_record(book, intended, lambda: self._work(promise, asked, progress)[0]), book
             where = continuation(
                 book,
                 pipeline,
@@ -255,11 +259,7 @@ class Job:
                 book.end(run, "abandoned", {}, {"why": "the next run found that it had not ended"})
             asked["since"] = None if where.since is None else moment(where.since)
             result = self._continued(book, promise, pipeline, asked, where, progress)
-        for target in self.checkpoints:
-            from integrity.ledger.anchors import send
-
-            send(book, target)
-        return result
+        return result, book
 
     def _continued(
         self,
@@ -301,10 +301,15 @@ class Job:
         begins = bound_of(self.since, "since", promise)
         return moment(first if begins is None else max(first, begins))
 
-    def _written(self, result: Result) -> UnwrittenError | None:
-        """Write what the job wants written, and return what could not be."""
+    def _written(self, result: Result, book: Ledger | None = None) -> UnwrittenError | None:
+        """Write what the job wants written, send the checkpoint of a ledger, and return what could not be."""
         outputs = {name: getattr(self, name) for name in _OUTPUTS}
-        return outputs_of(result, self.name or result.contract.name, lang=self.lang, zone=self.zone, **outputs)
+        pipeline, also = self.name or result.contract.name, []
+        if book is not None and self.checkpoints:
+            from integrity.ledger.anchors import send
+
+            also = [partial(send, book, target) for target in self.checkpoints]
+        return outputs_of(result, pipeline, lang=self.lang, zone=self.zone, also=also, **outputs)
 
 
 def outputs_of(
@@ -318,8 +323,9 @@ def outputs_of(
     junit: str | None = None,
     openlineage: str | None = None,
     prometheus: str | None = None,
+    also: Iterable[Callable[[], object]] = (),
 ) -> UnwrittenError | None:
-    """Write a result for people and for other tools, each in its own form, where a file is named.
+    """Write a result for people and for other tools, each in its own form, where a file is named; and what else is.
 
     Returns:
         What could not be written, with the result: all others were.
@@ -348,7 +354,7 @@ def outputs_of(
         (openlineage, as_openlineage),
         (prometheus, as_prometheus),
     ]
-    lacking = writing(partial(write, path) for path, write in wanted if path is not None)
+    lacking = writing([*(partial(write, path) for path, write in wanted if path is not None), *also])
     if lacking is not None:
         lacking.result = result
     return lacking

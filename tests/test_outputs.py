@@ -197,6 +197,26 @@ def test_files_are_written_although_nobody_reads_the_screen(place: Path) -> None
     assert (place / "h.html").read_text().startswith("<!doctype html>")
 
 
+def test_a_checkpoint_that_cannot_be_sent_keeps_no_output_back(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    Path("file").write_text("no folder")
+    for more in ("", "until: '2026-01-01T00:00:00Z'\nas_of: '2026-02-01T00:00:00Z'\n"):
+        Path("clocked.yaml").write_text("name: clocked\nversion: 1\nidentity: [id]\nclock: {event: at}\n")
+        Path("c.csv").write_text("id,at\n1,2025-01-01T00:00:00Z\n")
+        Path("job.yaml").write_text(
+            "contract: clocked.yaml\nsource: c.csv\ndestination: c.csv\nledger: l.db\nhtml: r.html\n"
+            f"checkpoints: [file/held.txt, sent.txt]\n{more}"
+        )
+        ended = called(place, "run", "job.yaml")
+        assert ended.returncode == 4
+        assert "file/held.txt" in ended.stderr
+        assert "clocked: " in ended.stdout
+        assert Path("r.html").exists()
+        assert Path("sent.txt").exists()
+        Path("r.html").unlink()
+        Path("sent.txt").unlink()
+
+
 @pytest.mark.parametrize("option", ["--lang", "--zone"])
 def test_what_is_said_of_a_report_wants_one(place: Path, option: str) -> None:
     ended = reconciled(place, option, "ko")

@@ -117,7 +117,9 @@ def test_the_shell_writes_it(pack: Path, book: Ledger, tmp_path: Path) -> None:
     assert called(tmp_path, "ledger", "report", "--ledger", url, "--html", "r.html").returncode == 0
     assert called(tmp_path, "ledger", "report", "nope", "--ledger", url, "--html", "r.html").returncode == 2
     assert called(tmp_path, "report", str(pack), "--html", "p.html", "--lang", "x").returncode == 2
-    assert called(tmp_path, "report", str(tmp_path), "--html", "p.html").returncode == 4
+    (tmp_path / "no-pack").mkdir()
+    assert called(tmp_path, "report", "no-pack", "--html", "p.html").returncode == 4
+    assert called(tmp_path, "report", str(tmp_path), "--html", "p.html").returncode == 2  # it would lie in the pack
     assert called(tmp_path, "report", str(pack), "--html", "none/p.html").returncode == 4
 
 
