@@ -432,7 +432,8 @@ def test_the_self_test_goes_through_the_database(urls: tuple[str, str]) -> None:
 def test_the_self_test_plants_what_the_database_can_be_asked_of(postgres: Postgres) -> None:
     url = postgres.fill("here", COLUMNS, rows())
     promise = contract(EVERY["above"], identity={"id": {"type": "text", "trim": True}})
-    assert "invalid" not in reconciled(url, url, promise, "always").self_test
+    tested = reconciled(url, url, promise, "always").self_test
+    assert "not planted: invalid (this database is not asked of the column" in tested
 
 
 def test_a_database_that_is_gone_is_an_error(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
