@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from integrity.checks import texts
 from integrity.errors import LedgerError, UsageError, did_you_mean
 from integrity.ledger import evidence, schema
 from integrity.ledger.decisions import objection
@@ -184,6 +185,7 @@ def ruling_of(connection: sa.Connection) -> frozenset[str]:
 
 
 def _rule(ledger: Ledger, dispositions: Iterable[Disposition | str], by: str, reason: str, *, required: bool) -> int:
+    _written(ledger)
     person, why = named_person("by", by), _text("reason", reason)
     kinds = {_kind(each) for each in ([dispositions] if isinstance(dispositions, str) else dispositions)}
     if not kinds:
@@ -245,11 +247,18 @@ def _kind(disposition: Disposition | str) -> str:
 
 def _text(name: str, text: str) -> str:
     """Refuse what says nothing, and what a screen would not show as it is; a reason may have several lines."""
+    texts(**{name: text})
     if not text.strip():
         raise UsageError(f"a decision about a break names its {name}", f"give {name}")
     if not (" ".join(text.split()) if name == "reason" else text).isprintable():
         raise UsageError(f"{name} holds signs that no screen shows", "write it as plain text, on one line")
     return text.strip()
+
+
+def _written(ledger: Ledger) -> None:
+    """Refuse a URL where a ledger belongs: it is opened by somebody, whose name goes on record."""
+    if not hasattr(ledger, "database"):
+        raise UsageError(f"{ledger!r} is no open ledger", "open it: Ledger.open(url, operator=…)")
 
 
 def _said(
@@ -261,9 +270,10 @@ def _said(
     about: Callable[[Trail], dict[str, Any]],
 ) -> list[int]:
     """Append a leaf for each break, with its rows and its reason: for all of them, or none."""
+    _written(ledger)
     person = named_person("by", by)
     why = None if reason is None else _text("reason", reason)
-    names = list(dict.fromkeys([breaks] if isinstance(breaks, str) else breaks))
+    names = list(dict.fromkeys([breaks] if isinstance(breaks, str) else breaks or ()))
     if not names:
         raise UsageError("no break is named", "integrity ledger breaks lists them")
     numbers: list[int] = []

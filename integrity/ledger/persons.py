@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
+from integrity.checks import texts
 from integrity.errors import UsageError
 
 __all__ = ["named_person", "same_person"]
@@ -42,12 +43,13 @@ def named_person(role: str, name: str) -> str:
         name: As somebody gave it.
 
     Raises:
-        UsageError: it is empty, holds what no screen shows, or mixes alphabets within a word.
+        UsageError: it is no text, empty, holds what no screen shows, or mixes alphabets within a word.
 
     Example:
         >>> named_person("by", "  Anna   Kim ")
         'Anna Kim'
     """
+    texts(**{role: name})
     said = unicodedata.normalize("NFC", " ".join(name.split()))
     if not said:
         raise UsageError(f"nobody is named: {role} is empty", f"give {role}")

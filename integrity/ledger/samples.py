@@ -304,6 +304,8 @@ def _at_one_moment(ledger: Ledger) -> Ledger:
 def _moment(name: str, moment: dt.datetime | None) -> str | None:
     if moment is None:
         return None
+    if not isinstance(moment, dt.datetime):
+        raise UsageError(f"{name} is a moment, not {moment!r}", "give a datetime with its offset")
     if moment.utcoffset() is None:
         raise UsageError(f"{name} has no offset", "write it as in 2026-03-01T00:00:00Z")
     return iso(moment)

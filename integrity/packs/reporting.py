@@ -107,6 +107,10 @@ class _Told:
         return sorted(runs_of(self.pack.leaves), key=lambda run: _ORDER.index(_word(run)))
 
     @property
+    def hidden(self) -> bool:
+        return bool(self.told["pseudonymised"])
+
+    @property
     def runs(self) -> int:
         return len(self._runs)
 
@@ -197,8 +201,7 @@ class _Told:
     @functools.cached_property
     def views(self) -> list[View]:
         ended = [run for run in self._runs if run.finished is not None][:_IN_FULL]
-        hidden = bool(self.told["pseudonymised"])
-        return [View(_facts(self.pack, run), self.reader, pack=True, pseudonyms=hidden) for run in ended]
+        return [View(_facts(self.pack, run), self.reader, pack=True, pseudonyms=self.hidden) for run in ended]
 
 
 def _word(run: Run) -> str:

@@ -319,10 +319,11 @@ _BODY: Final = {
         "경고만 하는 기대 조건 {n}개가 충족되지 않았다. 판정에는 영향이 없다.",
     ),
     "selftest.means": (
-        "In each run, breaks of every kind that it promises to find are planted into a shadow copy of a batch; it must "
-        "find all of them, or the run is an error. This tests the comparison, not the extraction.",
-        "실행할 때마다, 찾겠다고 약속한 모든 종류의 예외를 배치의 그림자 사본에 심는다. 전부 찾지 못하면 "
-        "실행은 오류가 된다. 이는 비교를 시험하며 추출은 시험하지 않는다.",
+        "In each run, breaks of the kinds that it promises to find are planted into a shadow copy of a batch; it must "
+        "find all of them, or the run is an error. Below stands what was planted, and what could not be. This tests "
+        "the comparison, not the extraction.",
+        "실행할 때마다, 찾겠다고 약속한 종류의 예외를 배치의 그림자 사본에 심는다. 전부 찾지 못하면 실행은 오류가 "
+        "된다. 무엇을 심었고 무엇을 심을 수 없었는지는 아래에 있다. 이는 비교를 시험하며 추출은 시험하지 않는다.",
     ),
     "strength.accident": (
         "Equal totals cannot arise by accident, but could be forged by someone who can choose the records.",
@@ -443,6 +444,12 @@ _PACK: Final = {
     "pack.cases.summary": (
         "{total} {total:break|breaks}: {undecided} without a decision.",
         "예외 {total}건: 결정되지 않은 것 {undecided}건.",
+    ),
+    "pack.cases.apart": (
+        "Names were replaced in this pack: a break that several runs showed counts once for each of them, unless "
+        "something was decided about it.",
+        "이 증거 묶음에서는 이름이 가명으로 바뀌었다. 여러 실행에 나타난 예외는 결정된 것이 없으면 "
+        "실행마다 하나로 센다.",
     ),
     "pack.never.verdict": (
         "A decision about a break changes no verdict.",

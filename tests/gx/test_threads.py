@@ -29,6 +29,6 @@ def test_eight_threads_answer_as_one(day: pl.DataFrame, tmp_path: Path) -> None:
         found = list(pool.map(judge, [n % 8 for n in range(16)]))
     for n, (reconciled, totals, latency) in enumerate(found):
         lost = n % 8
-        assert reconciled.startswith(f"fail: {lost} breaks" if lost else "pass"), reconciled
+        assert reconciled.startswith(f"fail: {lost} break" if lost else "pass"), reconciled
         assert totals.startswith("fail: totals differ in 1 of 3" if lost else "pass"), totals
         assert latency.startswith(f"pass: {30 - lost} of {30 - lost} on time"), latency

@@ -20,6 +20,7 @@ from integrity.ledger.casework import confirm, dispose, propose, reopen, require
 from integrity.ledger.guards import guards, making
 from integrity.ledger.listing import breaks
 from integrity.ledger.persons import named_person, same_person
+from integrity.ledger.samples import draw_runs
 from integrity.merkle import leaf_hash
 from integrity.packs import export, verify_pack
 from integrity.packs.files import PackError
@@ -341,6 +342,23 @@ def test_names_of_all_the_world_are_taken(name: str) -> None:
     assert named_person("by", f"  {name} ") == name
     assert same_person(name, name.upper())
     assert not same_person(name, "lee")
+
+
+def test_a_plain_mistake_is_a_sentence(book: Ledger) -> None:
+    one: Any = breaks(books.place(book))["id"][0]
+    wrong: list[Callable[[], Any]] = [
+        lambda: dispose(book, one, "timing", by=None, **WHY),  # type: ignore[arg-type]
+        lambda: dispose(book, one, "timing", by="lee", reason=None, reference="T"),  # type: ignore[arg-type]
+        lambda: dispose(book, None, "timing", by="lee", **WHY),  # type: ignore[arg-type]
+        lambda: dispose(book, [5], "timing", by="lee", **WHY),  # type: ignore[list-item]
+        lambda: dispose("ledger.db", one, "timing", by="lee", **WHY),  # type: ignore[arg-type]
+        lambda: require("ledger.db", ["timing"], by="lee", reason="x"),  # type: ignore[arg-type]
+        lambda: draw_runs(book, since="2026", by="han"),  # type: ignore[arg-type]
+        lambda: draw_runs(book, by=None),  # type: ignore[arg-type]
+    ]
+    for each in wrong:
+        with pytest.raises(UsageError):
+            each()
 
 
 @pytest.mark.parametrize("text", ["a\x1b]0;x\x07", "a\ud800", "a\nb", "a\u202eb"])

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from html.parser import HTMLParser
 from pathlib import Path
 from string import Formatter
@@ -187,7 +187,8 @@ def basis(result: integrity.Result, side: str) -> Iterator[tuple[str, str]]:
     rows = result.batches.to_dict("records")
     for place, name in enumerate(result.contract.amounts):
         nothing = Decimal(0).scaleb(-(result.contract.columns[name].scale or 0))
-        total = sum((Decimal(row[f"{side}_{name}"]) for row in rows), nothing)
+        with localcontext(prec=200):  # of the usual one, sums of large amounts would be rounded
+            total = sum((Decimal(row[f"{side}_{name}"]) for row in rows), nothing)
         yield f"basis.{side}.amount.{place}", f"{total:,}".replace("-", "−")
     words_ = [[int(row[f"{side}_hash"][7:][at : at + 16], 16) for row in rows] for at in (0, 16)]
     yield f"basis.{side}.digest", "sum128:" + "".join(f"{sum(each) % 2**64:016x}" for each in words_)
@@ -511,6 +512,6 @@ def test_a_page_is_read_without_moving_its_tables(chromium: Any, result: integri
         seen.page.emulate_media(media="print")
         assert not seen.page.locator("nav").is_visible()
     with browser.opened(chromium, path, width=320) as seen:
-        row = seen.page.locator("#batches tbody tr").first
+        row = seen.page.locator("#batches tbody tr").nth(1)
         cells, height = row.locator("td").count(), row.bounding_box()["height"]
         assert height < cells * 24
