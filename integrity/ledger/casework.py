@@ -273,7 +273,7 @@ def _said(
     _written(ledger)
     person = named_person("by", by)
     why = None if reason is None else _text("reason", reason)
-    names = list(dict.fromkeys([breaks] if isinstance(breaks, str) else breaks or ()))
+    names = list(dict.fromkeys([breaks] if isinstance(breaks, str) else () if breaks is None else breaks))
     if not names:
         raise UsageError("no break is named", "integrity ledger breaks lists them")
     numbers: list[int] = []
