@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import socket
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,34 +27,37 @@ from integrity.arguments import (
 )
 from integrity.balance import Compared
 from integrity.batches import batch_frame, total_counts
-from integrity.breaks import BY_NUMBER, Approving, BreakKind, Case
+from integrity.breaks import BY_NUMBER, BreakKind, Case
 from integrity.charges import Charges
 from integrity.comparison import compare
-from integrity.contracts import Assertion, Contract, file_of
+from integrity.contracts import Contract, file_of
 from integrity.errors import BalanceError, UsageError, did_you_mean
 from integrity.examinations import examinations
 from integrity.in_force import operator, versions
 from integrity.items import Reader
-from integrity.joined import MERGED
 from integrity.outcomes import Outcomes
 from integrity.outputs import files_of_ledger
 from integrity.passes import measure as measure_side
 from integrity.plan import Plan, check_always, expanded, fresh, lag_of, planned, queries_of
 from integrity.recording import beginning, on_record
+from integrity.remarks import (
+    attempts_of,
+    bound_of_equality,
+    exclusions_of,
+    notes_of,
+    notes_on_unnamed,
+    rungs_reached,
+)
 from integrity.remote import pushdown_of
-from integrity.result import Reached, Result, SideRead
-from integrity.rows import REJECTED
+from integrity.result import Result, SideRead
 from integrity.search import Progress, Quiet
 from integrity.selftest import run_self_test
-from integrity.shown import counted
 from integrity.sides import Role
 from integrity.spool import Log, Spool
 from integrity.stores import open_store
-from integrity.stores.base import RelievedStore
 from integrity.totals import BATCH, ControlTotals
 from integrity.values import micros, moment
 from integrity.verdicts import judge_batches, judge_run
-from integrity.windows import format_duration
 
 if TYPE_CHECKING:
     from integrity.ledger import Ledger
@@ -207,14 +210,14 @@ def carried_out(plan: Plan, progress: Progress | None = None) -> Result:
         totals=totals,
         notes=(
             *plan.remarks,
-            *_notes(promise, compared, judged, absent, skips, sides, case.approvals, _from_the_future(breaks, case)),
-            *_unnamed(unnamed),
+            *notes_of(case, compared, judged, absent, skips, sides, breaks),
+            *notes_on_unnamed(unnamed),
             *examined.notes(),
         ),
         expectations=examined.held(),
-        attempts=_attempts(promise, compared),
-        ladder=_reached(promise, compared, sides),
-        exclusions=_exclusions(promise, compared, judged),
+        attempts=attempts_of(promise, compared),
+        ladder=rungs_reached(promise, compared, sides),
+        exclusions=exclusions_of(promise, compared, judged),
         since=None if begin is None else moment(begin),
         until=None if end is None else moment(end),
         as_of=moment(case.as_of),
@@ -222,7 +225,7 @@ def carried_out(plan: Plan, progress: Progress | None = None) -> Result:
         skips=skips,
         versions=versions(),
         strength="accident" if compared.seals is None else "adversary",
-        bound=_bound(promise, compared),
+        bound=bound_of_equality(promise, compared),
         self_test=tested,
         spec_sha256=plan.spec_sha256,
         references=references,
@@ -353,30 +356,6 @@ def _check_rows(totals: dict[str, int], breaks: Log, by_number: Set[str]) -> dic
     return unnamed
 
 
-def _unnamed(counts: Mapping[str, int]) -> list[str]:
-    """Say of which breaks nobody can name the items."""
-    if not counts:
-        return []
-    said = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
-    return [f"of recorded totals, which cannot say in which items: {said}"]
-
-
-def _reached(promise: Contract, compared: Compared, sides: Sequence[Reader | ControlTotals]) -> tuple[Reached, ...]:
-    """How far each pair got; of recorded totals, which are no items, nobody knows."""
-    if any(isinstance(side, ControlTotals) for side in sides):
-        return ()
-    return tuple(Reached(rung.column, rung.means, compared.rungs.get(rung.column, 0)) for rung in promise.ladder)
-
-
-def _bound(promise: Contract, compared: Compared) -> str:
-    """How probable, or how hard to bring about, it is that what was found equal is not."""
-    if compared.seals is not None:
-        return "as hard as two inputs of SHA-256 with one digest, about 2^128 steps, for each batch compared"
-    said = "2^-128 for each batch compared, times 2^t where all multiplicities differ by a multiple of 2^t"
-    weaker = [f"{compared.rungs[name]:,} by {name}" for name in promise.stand_ins if compared.rungs.get(name)]
-    return f"{said}; items found equal by another digest ({', '.join(weaker)}), as that digest is" if weaker else said
-
-
 def _recorded(
     side: Reader | ControlTotals,
     how: str,
@@ -389,148 +368,3 @@ def _recorded(
     recorded = isinstance(side, ControlTotals)
     queries = () if isinstance(side, ControlTotals) else tuple(queries_of(side))
     return SideRead(totals.location, totals.read_at, mapped.get(role, {}), zones.get(role), recorded, how, queries)
-
-
-def _notes(
-    promise: Contract,
-    compared: Compared,
-    judged: pl.DataFrame,
-    absent: dict[Assertion, str],
-    skips: dict[Assertion, str],
-    sides: Sequence[Reader | ControlTotals],
-    approvals: Approving | None,
-    future: int,
-) -> tuple[str, ...]:
-    notes = [f"{assertion.value} skipped: {why}" for assertion, why in skips.items()]
-    notes += [f"{assertion.value}: {why}" for assertion, why in absent.items() if assertion not in skips]
-    if promise.corrections is not None and approvals is None:
-        notes.append("no store of approved changes was given (corrections=), so none of them explains a difference")
-    closed = judged.filter(~pl.col("open"))
-    if not judged.height:
-        notes.append("no item was read on either side, so nothing was judged")
-    elif not closed.height:
-        notes.append("no batch is closed yet, so nothing was judged")
-    if promise.ladder and any(isinstance(side, ControlTotals) for side in sides):
-        notes.append("recorded totals cannot say which rung of the ladder each pair reached")
-    unlocated = judged.filter(~pl.col("located")).height
-    if unlocated:
-        notes.append(f"{unlocated} batches differ, but recorded totals cannot say in which items")
-    if judged["repeats_unknown"].any():
-        notes.append("whether an identity repeats in the source is unknown of totals that were added up")
-    unverified = int(judged["unverified"].sum() or 0)
-    if unverified:
-        notes.append(f"the content of {unverified:,} items could not be compared: a digest is missing on a side")
-    if compared.elsewhere:
-        notes.append(
-            f"{compared.elsewhere:,} items of the destination are nowhere in the source, and by their own account were "
-            "processed before or after what was asked for: a run of those days, or of all, judges them"
-        )
-    if unsettled := int(judged["unsettled"].sum() or 0):
-        notes.append(
-            f"{counted(unsettled, 'item')} of the destination left for a later run, and counted with the excluded: "
-            "the batch is still open, or the source's item is still pending"
-        )
-    if future and promise.clock is not None:
-        skew = f" plus the skew of {format_duration(promise.clock.skew)}" if promise.clock.skew else ""
-        notes.append(
-            f"{counted(future, 'item')} from beyond as_of{skew}: by their {promise.clock.event.name!r} they are "
-            "from the future, so they are untimed"
-        )
-    carried = [name for name, column in promise.content.items() if column.carried]
-    if carried:
-        notes.append(f"carried, not recomputed, by the destination: {', '.join(carried)}")
-    for role, totals, side, how in zip(
-        ("source", "destination"), (compared.source, compared.destination), sides, compared.hows, strict=True
-    ):
-        untimed = totals.frame.filter(pl.col(BATCH).is_null())["records"].sum()
-        tells = role == "source" or promise.carried
-        # Of recorded totals, which have no breaks, nobody knows which of the two it is.
-        unread = "be read" if isinstance(side, Reader) else "be read, or be placed before as_of,"
-        if promise.clock is not None and tells and totals.records and untimed == totals.records and not future:
-            notes.append(
-                f"no event time of the {role} could {unread} from {promise.clock.event.name!r}, so all are untimed; "
-                f"if its times have no zone, say timezone={{{role!r}: 'UTC'}} or --timezone {role}=UTC"
-            )
-        if isinstance(side, Reader):
-            evidence = [name for name, column in promise.content.items() if column.evidence and name in side.absent]
-            stands_in = [name for name in promise.stand_ins if name not in side.absent]
-            if evidence == [promise.rung] and stands_in:  # then the ladder says by what items were compared
-                evidence = []
-            for exclusion in side.untold:
-                notes.append(f"{exclusion.name} could not be left out of the {role}, which has no such column")
-            untold = [name for name, column in promise.content.items() if column.optional and name in side.absent]
-            if untold:
-                notes.append(f"{role} has no {', '.join(untold)}, which could not be compared")
-            if evidence:
-                held = [name for name in side.held if name not in promise.columns]
-                near = did_you_mean(evidence[0], held)
-                notes.append(f"{role} has no {', '.join(evidence)}, so content could not be compared ({near})")
-            if promise.additions and not isinstance(side.store, RelievedStore):
-                names = ", ".join(addition.name for addition in promise.additions)
-                notes.append(f"what the way may add ({names}) cannot be taken off what {side.store.name} holds")
-            if how != "pulled":
-                notes.append(f"{role} {how}")
-            notes += [f"{role}: {remark}" for remark in getattr(side.store, "remarks", ())]
-            left_out = getattr(side.store, "left_out", ())
-            if left_out:
-                notes.append(f"files of other kinds left out of the {role}: {', '.join(left_out[:5])}")
-    return tuple(notes)
-
-
-def _from_the_future(breaks: Log, case: Case) -> int:
-    """How many items are untimed because their event time is from beyond as_of and the clock's skew."""
-    identity, seen = list(case.contract.identity), pl.Series(dtype=pl.UInt64)
-    for frame in breaks.frames() if case.contract.clock is not None else ():
-        late = frame.filter(pl.col(BATCH).is_null() & (pl.col("event_time") >= case.horizon))
-        seen = pl.concat([seen, late.select(pl.struct(identity).hash(seed=0)).to_series()]).unique()
-    return len(seen)
-
-
-def _exclusions(promise: Contract, compared: Compared, judged: pl.DataFrame) -> tuple[dict[str, Any], ...]:
-    listed: list[dict[str, Any]] = []
-    for exclusion in promise.exclude:
-        for side in ("source", "destination"):
-            if exclusion.side in (side, "both"):
-                count = compared.exclusions.get((side, exclusion.name), 0)
-                listed.append({"side": side, "name": exclusion.name, "reason": exclusion.reason, "count": count})
-    for side, name in sorted(compared.exclusions):
-        if name.startswith(REJECTED):
-            reason, count = "the source itself turned it away", compared.exclusions[side, name]
-            listed.append({"side": side, "name": name, "reason": reason, "count": count})
-    corrected = int(judged["corrected"].sum() or 0)
-    if corrected:
-        reason = "changed at the destination by somebody who was allowed to"
-        listed.append({"side": "destination", "name": "approved corrections", "reason": reason, "count": corrected})
-    merged = compared.exclusions.get(("source", MERGED), 0)
-    if merged:
-        reason = "an item is expected once in each place, however many ways lead there"
-        listed.append({"side": "source", "name": MERGED, "reason": reason, "count": merged})
-    copies = int(judged["copies"].sum() or 0)
-    if copies:
-        reason = f"up to {promise.copies} copies of each item may be kept"
-        listed.append({"side": "destination", "name": "further copies", "reason": reason, "count": copies})
-    return tuple(listed)
-
-
-def _attempts(promise: Contract, compared: Compared) -> dict[str, Any]:
-    """Attempted = accepted + rejected, the rejected by reason; nothing where the source does not record attempts."""
-    if promise.attempts is None:
-        return {}
-    turned_away = {
-        name.removeprefix(REJECTED): count
-        for (side, name), count in sorted(compared.exclusions.items())
-        if side == "source" and name.startswith(REJECTED)
-    }
-    accepted = int(compared.batches["source_records"].sum() or 0)
-    left_out = sum(
-        n for (side, name), n in compared.exclusions.items() if side == "source" and not name.startswith(REJECTED)
-    )
-    left_out += int(compared.batches["source_superseded"].sum() or 0)
-    rejected = sum(turned_away.values())
-    return {
-        "attempted": accepted + rejected + left_out,
-        "accepted": accepted,
-        "excluded": left_out,
-        "rejected": rejected,
-        "rejected_by_reason": turned_away,
-    }
