@@ -8,7 +8,6 @@ every break that it found. What is claimed of it is :meth:`Ledger.claim`, and no
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 import os
 import re
 import secrets
@@ -23,6 +22,7 @@ import sqlalchemy as sa
 
 from integrity.contracts import Contract
 from integrity.errors import IntegrityError, LedgerError, UsageError
+from integrity.in_force import operator as who_runs
 from integrity.ledger import evidence, schema
 from integrity.ledger.changing import refuse_changed
 from integrity.ledger.database import Database
@@ -35,7 +35,7 @@ from integrity.result import Result
 
 __all__ = ["ENVIRONMENTS", "Beginning", "Ledger", "Recording", "TakenUp", "utc_now"]
 
-_ENVIRONMENT, _OPERATOR = "INTEGRITY_ENVIRONMENT", "INTEGRITY_OPERATOR"
+_ENVIRONMENT = "INTEGRITY_ENVIRONMENT"
 _ORIGIN = re.compile(r"[A-Za-z0-9._~/:-]{1,200}")
 
 
@@ -167,7 +167,7 @@ class Ledger:
                 database.upgrade()
         else:
             held = _begun(database, where, origin, clock)
-        runner = named_person("operator", operator or os.environ.get(_OPERATOR) or _user())
+        runner = named_person("operator", operator or who_runs())
         return cls(database, held, chosen, runner, clock)
 
     def __repr__(self) -> str:
@@ -436,10 +436,3 @@ def _check_key(held: LedgerKey, database: Database, where: Path) -> None:
             f"{where} is not the key of the ledger {database.location}: it {was}",
             f"set {KEY_VARIABLE} to the file of {known[-1].name}+{known[-1].id.hex()}",
         )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -20,23 +20,28 @@ from integrity.ledger.trails import Place
 
 __all__ = ["linked", "links_of", "root_of_links", "untied_links"]
 
+_CHUNK: Final = 5_000
 #: A row, and a row of the same break.
 Link = tuple[Place, Place]
 
 
 def links_of(connection: sa.Connection, places: Collection[Place]) -> list[Link]:
     """Return of each row of a break that is to be erased the latest row of the same break, unless it is that itself."""
+    names = {place: name for place, name in _named(connection) if place in places}
+    wanted = set(names.values())
+    latest = {name: place for place, name in _named(connection) if name in wanted}
+    return [(place, latest[name]) for place, name in sorted(names.items()) if place != latest[name]]
+
+
+def _named(connection: sa.Connection) -> Iterator[tuple[Place, tuple[str, str]]]:
+    """Yield each row of a break and what names the break, by when its run ended; only few of them are in memory."""
     secrets, runs, endings = schema.secrets, schema.runs, schema.endings
     query = sa.select(secrets.c.run, secrets.c.number, secrets.c.subject, runs.c.environment)
     query = query.join(runs, runs.c.run == secrets.c.run).join(endings, endings.c.run == secrets.c.run)
     query = query.where(secrets.c.scope == "break").order_by(endings.c.leaf, secrets.c.number)
-    subjects: dict[Place, Any] = {}
-    latest: dict[Any, Place] = {}
-    for run, number, *subject in connection.execute(query):
-        subjects[run, number] = tuple(subject)
-        latest[tuple(subject)] = (run, number)
-    found = ((place, latest[subjects[place]]) for place in sorted(places) if place in subjects)
-    return [(place, other) for place, other in found if place != other]
+    # Of the statement, not of the connection, which goes on to write.
+    for run, number, subject, environment in connection.execute(query.execution_options(yield_per=_CHUNK)):
+        yield (run, number), (environment, subject)
 
 
 def linked(connection: sa.Connection) -> list[Link]:
